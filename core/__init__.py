@@ -1,0 +1,1 @@
+"""Errors, settings, fingerprints and the small values every layer shares."""

@@ -1,0 +1,38 @@
+"""The stages a video goes through, in order, and the version of each one's code."""
+
+from enum import StrEnum
+from typing import Final
+
+
+class Stage(StrEnum):
+    """One step of the ingest flow; the value is what the ledger, the keys and the command line say."""
+
+    #: Fetch the source, sniff it, probe it, hold it against the limits.
+    VALIDATE = "validate"
+    #: Make every rendition and the analysis proxy from one decode.
+    TRANSCODE = "transcode"
+    #: Find shots on the proxy and merge them into scenes.
+    SHOTS = "shots"
+    #: Make a poster per scene and the contact sheet.
+    STILLS = "stills"
+    #: Give each scene a vector.
+    EMBED = "embed"
+    #: Write the rows that make the video visible; never cached.
+    PUBLISH = "publish"
+
+
+#: Raised by one when a stage's code changes what it makes: the old results are then made anew.
+STAGE_VERSION: Final[dict[Stage, int]] = {
+    Stage.VALIDATE: 1,
+    Stage.TRANSCODE: 1,
+    Stage.SHOTS: 1,
+    Stage.STILLS: 1,
+    Stage.EMBED: 1,
+    Stage.PUBLISH: 1,
+}
+
+
+def stages_from(first: Stage) -> tuple[Stage, ...]:
+    """Give `first` and every stage after it, in order."""
+    order = tuple(Stage)
+    return order[order.index(first) :]

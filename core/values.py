@@ -1,0 +1,219 @@
+"""Small frozen values that cross the border between tasks; all of them survive a trip through JSON."""
+
+import datetime as dt
+from decimal import Decimal
+from enum import StrEnum
+from fractions import Fraction
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PlainValidator
+
+from core.stages import Stage
+
+#: Seconds of media time, exact to the microsecond; zero is the first frame of the video stream.
+Seconds = Annotated[Decimal, Field(max_digits=16, decimal_places=6)]
+#: Frames per second as a rational, written "30000/1001".
+FrameRate = Annotated[Fraction, PlainValidator(Fraction), PlainSerializer(str, return_type=str)]
+
+
+def seconds(value: Fraction | float | Decimal | str) -> Decimal:
+    """Round media time to the microsecond, the resolution the database keeps."""
+    if isinstance(value, Fraction):
+        value = Decimal(value.numerator) / Decimal(value.denominator)
+    return Decimal(value).quantize(Decimal("0.000001"))
+
+
+class Value(BaseModel):
+    """Base of every value here: frozen, unknown fields of newer writers ignored."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class SourceVersion(Value):
+    """Exactly one version of one uploaded object, as the store's own stat describes it."""
+
+    bucket: str
+    key: str
+    etag: str
+    last_modified: dt.datetime
+    size_bytes: int = Field(ge=0)
+    version_id: str | None = None
+
+    @property
+    def version(self) -> str:
+        """What tells two versions of a key apart: the version id, or etag and time.
+
+        The etag alone repeats when the same bytes are put again.
+        """
+        return self.version_id or f"{self.etag}@{self.last_modified.astimezone(dt.UTC).isoformat()}"
+
+
+class Ticket(Value):
+    """What one attempt at one video may know and change."""
+
+    video_id: UUID
+    owner_id: str
+    source: SourceVersion
+    #: Token of this attempt: rows are written only while the video's attempt equals it.
+    attempt: int
+    #: How often a person forced each stage to be redone (`--from STAGE`); part of its fingerprint.
+    generations: dict[Stage, int] = Field(default_factory=dict)
+
+
+class StoredFile(Value):
+    """One object in the derived bucket, as it was when it was written."""
+
+    key: str
+    size_bytes: int
+    etag: str
+
+
+class MediaFacts(Value):
+    """What validation learned about a source."""
+
+    container: str
+    duration_s: Seconds
+    #: Size as shown: after rotation and with square pixels.
+    width: int
+    height: int
+    frame_rate: FrameRate
+    video_codec: str
+    audio_codec: str | None = None
+    rotation: int = 0
+    is_interlaced: bool = False
+    is_hdr: bool = False
+    #: PTS of the first video frame in seconds, as the source counts; media time zero.
+    start_s: Seconds = Decimal(0)
+    #: What was not as good as it should be, in plain words; the video is indexed all the same.
+    degraded: tuple[str, ...] = ()
+
+
+class ValidatedSource(Value):
+    """Manifest of the validate stage."""
+
+    fingerprint: str
+    sha256: str
+    size_bytes: int
+    facts: MediaFacts
+    files: tuple[StoredFile, ...] = ()
+
+
+class Rung(Value):
+    """One recipe of the bitrate ladder: the short side of the picture and how hard to squeeze it."""
+
+    name: str
+    #: Exact size of the picture, both even.
+    width: int
+    height: int
+    crf: int
+    max_bitrate_kbps: int
+
+
+class Rendition(Value):
+    """One playable file made from a rung."""
+
+    name: str
+    width: int
+    height: int
+    fingerprint: str
+    file: StoredFile
+
+
+class Proxy(Value):
+    """The small copy of the whole video that all analysis reads; same frames, same times."""
+
+    width: int
+    height: int
+    fingerprint: str
+    file: StoredFile
+
+
+class Transcoded(Value):
+    """Manifest of the transcode stage."""
+
+    fingerprint: str
+    #: Duration of the video stream as decoded, seconds.
+    duration_s: Seconds
+    frames: int
+    renditions: tuple[Rendition, ...]
+    proxy: Proxy
+    degraded: tuple[str, ...] = ()
+
+    @property
+    def files(self) -> tuple[StoredFile, ...]:
+        """Every object this manifest names."""
+        return (*(r.file for r in self.renditions), self.proxy.file)
+
+
+class CutKind(StrEnum):
+    """How a shot begins."""
+
+    #: The first shot of the video.
+    START = "start"
+    #: From one frame to the next.
+    CUT = "cut"
+    #: Over several frames: dissolve, fade, wipe.
+    GRADUAL = "gradual"
+
+
+class Shot(Value):
+    """Frames between two cuts, half-open [start_s, end_s); `kind` says how it begins."""
+
+    start_s: Seconds
+    end_s: Seconds
+    kind: CutKind
+    confidence: float = Field(1.0, ge=0, le=1)
+
+
+class Scene(Value):
+    """One or more shots shown as one search result, half-open [start_s, end_s)."""
+
+    index: int
+    start_s: Seconds
+    end_s: Seconds
+
+
+class DetectedShots(Value):
+    """Manifest of the shots stage; scenes cover [0, duration) without gap or overlap."""
+
+    fingerprint: str
+    shots: tuple[Shot, ...]
+    scenes: tuple[Scene, ...]
+    files: tuple[StoredFile, ...] = ()
+
+
+class Stills(Value):
+    """Manifest of the stills stage; `posters` has one entry a scene, None where no frame could be had."""
+
+    fingerprint: str
+    posters: tuple[StoredFile | None, ...]
+    contact_sheet: StoredFile | None
+    degraded: tuple[str, ...] = ()
+
+    @property
+    def files(self) -> tuple[StoredFile, ...]:
+        """Every object this manifest names."""
+        return tuple(f for f in (*self.posters, self.contact_sheet) if f is not None)
+
+
+class EncoderSpec(Value):
+    """Identity of an encoder: two vectors compare only when all of this is equal."""
+
+    name: str
+    revision: str
+    dim: int = Field(gt=0)
+    preprocess: str
+
+
+class Embedded(Value):
+    """Manifest of the embed stage; `vectors` is an .npy of (scenes, dim) float32 unit rows."""
+
+    fingerprint: str
+    encoder: EncoderSpec
+    vectors: StoredFile
+
+    @property
+    def files(self) -> tuple[StoredFile, ...]:
+        """Every object this manifest names."""
+        return (self.vectors,)

@@ -1,0 +1,1 @@
+"""How Dailies is deployed and run."""

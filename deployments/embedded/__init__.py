@@ -1,0 +1,1 @@
+"""The whole stack as one supervised process tree, without Docker."""

@@ -1,0 +1,1 @@
+"""Neural networks that give vectors; torch lives here."""

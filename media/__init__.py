@@ -1,0 +1,1 @@
+"""Pure video knowledge; no database, no object store, no Prefect."""

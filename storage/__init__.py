@@ -1,0 +1,1 @@
+"""Object keys and the object store client."""

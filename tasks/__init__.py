@@ -1,0 +1,1 @@
+"""The only Prefect tasks: fetch, call, store."""
