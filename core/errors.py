@@ -14,9 +14,11 @@ DailiesError
    └─ (our fault)          status "failed", an operator sees it
       ├─ EncoderRejected
       ├─ ObjectMissing
+      ├─ ObjectChanged
       ├─ StorageRefused
       ├─ EncoderUnhealthy
       ├─ MissingDependency
+      ├─ StackFailed
       ├─ Superseded
       └─ NotFound
 """
@@ -117,6 +119,10 @@ class ObjectMissing(PermanentError):
     """The object store has no such object."""
 
 
+class ObjectChanged(PermanentError):
+    """The object in the store is not the version that was asked for."""
+
+
 class StorageRefused(PermanentError):
     """The object store refused the request: credentials, bucket or arguments are wrong."""
 
@@ -127,6 +133,10 @@ class EncoderUnhealthy(PermanentError):
 
 class MissingDependency(PermanentError):
     """A program or package that Dailies needs is not there."""
+
+
+class StackFailed(PermanentError):
+    """A part of the embedded stack did not start."""
 
 
 class Superseded(PermanentError):

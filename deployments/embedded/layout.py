@@ -1,0 +1,79 @@
+"""Where everything of one embedded stack lies: one data folder, nothing outside it."""
+
+import hashlib
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+#: Bytes of a unix socket's path that Linux can bind, its closing zero left out (`man 7 unix`).
+MAX_SOCKET_PATH: Final = 107
+#: Names that Postgres gives to its socket in the folder it is told.
+POSTGRES_SOCKET: Final = ".s.PGSQL.5432"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The paths inside one data folder; building one touches nothing."""
+
+    data: Path
+
+    @classmethod
+    def of(cls, data: Path) -> "Layout":
+        """Resolve `data`, so that one folder has one name whoever asks."""
+        return cls(data.expanduser().resolve())
+
+    @property
+    def state(self) -> Path:
+        """What runs here and how to reach it; holds secrets."""
+        return self.data / "stack.json"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the supervisor for as long as it lives."""
+        return self.data / "lock"
+
+    @property
+    def postgres(self) -> Path:
+        """Database cluster, its socket and its configuration."""
+        return self.data / "postgres"
+
+    @property
+    def store(self) -> Path:
+        """Objects, and the store's configuration."""
+        return self.data / "store"
+
+    @property
+    def prefect(self) -> Path:
+        """Prefect's home: profiles and its own small files."""
+        return self.data / "prefect"
+
+    @property
+    def logs(self) -> Path:
+        """One log a part."""
+        return self.data / "logs"
+
+    @property
+    def scratch(self) -> Path:
+        """Media in work."""
+        return self.data / "scratch"
+
+    def log(self, part: str) -> Path:
+        """Log of one part."""
+        return self.logs / f"{part}.log"
+
+    def make(self) -> None:
+        """Make the folders; the data folder is its owner's alone unless it existed before."""
+        self.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for folder in (self.store, self.prefect, self.logs, self.scratch):
+            folder.mkdir(mode=0o700, exist_ok=True)
+
+
+def socket_folder(postgres: Path) -> Path:
+    """Choose the folder of Postgres' socket: beside the cluster, or in the temporary folder when that path is too long."""
+    inside = postgres / "socket"
+    if len(os.fsencode(inside / POSTGRES_SOCKET)) <= MAX_SOCKET_PATH:
+        return inside
+    name = hashlib.sha256(os.fsencode(postgres)).hexdigest()[:16]
+    return Path(tempfile.gettempdir()) / f"dailies-{name}"

@@ -1,0 +1,107 @@
+"""Starts and ends processes so that none is ever left behind, whoever is killed first."""
+
+import ctypes
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterable
+from typing import Final
+
+import psutil
+
+from deployments.embedded.parts import Part
+
+_PR_SET_PDEATHSIG: Final = 1
+_PR_SET_CHILD_SUBREAPER: Final = 36
+#: Loaded before any fork: a child between fork and exec may not take locks.
+_LIBC: Final = ctypes.CDLL(None, use_errno=True)
+#: How often waiting loops look, seconds.
+POLL_S: Final = 0.05
+
+
+def adopt_orphans() -> None:
+    """Become the parent of every descendant whose own parent dies, so that none escapes a stop."""
+    _LIBC.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def _dies_with_parent(parent: int, orphan_signal: signal.Signals) -> Callable[[], None]:
+    """Ask the kernel, from inside the child, for a signal when the thread that started it is gone."""
+
+    def ask() -> None:
+        _LIBC.prctl(_PR_SET_PDEATHSIG, int(orphan_signal), 0, 0, 0)
+        if os.getppid() != parent:  # it died between fork and the line above
+            os._exit(1)
+
+    return ask
+
+
+def spawn(part: Part, environment: dict[str, str]) -> subprocess.Popen[bytes]:
+    """Start a part in a session of its own; what it writes goes to its log.
+
+    The child is bound to the calling thread: call this from a thread that lives as long as the part.
+    A session of its own keeps a Ctrl-C in the terminal away from it: the supervisor ends parts in order.
+    """
+    account = part.account
+    part.log.parent.mkdir(parents=True, exist_ok=True)
+    with part.log.open("ab") as log:
+        return subprocess.Popen(
+            part.argv,
+            cwd=part.cwd,
+            env={**environment, **part.env},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            user=account.uid if account else None,
+            group=account.gid if account else None,
+            extra_groups=[] if account else None,
+            preexec_fn=_dies_with_parent(os.getpid(), part.orphan_signal),  # noqa: PLW1509 - one thread, one C call
+        )
+
+
+def family(pid: int) -> list[psutil.Process]:
+    """List a process and all its descendants that live now."""
+    try:
+        head = psutil.Process(pid)
+        return [head, *head.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []
+
+
+def kill(processes: Iterable[psutil.Process], patience_s: float = 5.0) -> None:
+    """Kill processes and wait until they are gone; those already gone are no error."""
+    listed = list(processes)
+    for process in listed:
+        try:
+            process.kill()
+        except psutil.NoSuchProcess:
+            continue
+    psutil.wait_procs(listed, timeout=patience_s)
+
+
+def end(process: subprocess.Popen[bytes], part: Part, deadline_s: float | None = None) -> None:
+    """Ask a part to end, wait for it, kill it when it does not, and kill what it leaves behind."""
+    relatives = family(process.pid)
+    if process.poll() is None:
+        process.send_signal(part.stop_signal)
+        try:
+            process.wait(part.stop_within_s if deadline_s is None else deadline_s)
+        except subprocess.TimeoutExpired:
+            relatives = [*relatives, *family(process.pid)]
+            process.kill()
+            process.wait()
+    kill([p for p in relatives if p.pid != process.pid])
+    part.sweep()
+
+
+def wait_until_ready(process: subprocess.Popen[bytes], part: Part) -> bool:
+    """Wait until a part is ready; False when it ended or ran out of time."""
+    deadline = time.monotonic() + part.start_within_s
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            return False
+        if part.is_ready():
+            return True
+        time.sleep(POLL_S)
+    return False
