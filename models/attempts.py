@@ -1,0 +1,108 @@
+"""Attempts: who may change a video, and the moves of its status; every write is guarded by the attempt token."""
+
+from uuid import UUID
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session, joinedload
+
+from core.errors import NotFound, Superseded
+from core.failures import error_fingerprint
+from core.values import MediaFacts, Ticket
+from models.stage_run import StageGeneration
+from models.states import VideoStatus
+from models.video import Video
+
+
+def begin(session: Session, video_id: UUID, flow_run_id: UUID | None) -> Ticket:
+    """Take the video over for a new attempt and give its ticket; older attempts can no longer write.
+
+    A video that is indexed stays indexed: a rerun or a backfill of it moves no state.
+
+    Raises:
+        NotFound: there is no such video, or it has no object yet (permanent).
+    """
+    video = session.scalar(
+        select(Video).where(Video.id == video_id).options(joinedload(Video.source)).with_for_update(of=Video)
+    )
+    if video is None:
+        raise NotFound(f"There is no video {video_id}.")
+    if video.source is None:
+        raise NotFound(f"Video {video_id} was announced, but nothing has been uploaded for it yet.")
+    video.attempt += 1
+    video.flow_run_id = flow_run_id or video.flow_run_id
+    if video.status is not VideoStatus.INDEXED:
+        _forget_outcome(video)
+        video.status = VideoStatus.VALIDATING
+    generations = session.execute(
+        select(StageGeneration.stage, StageGeneration.generation).where(StageGeneration.video_id == video_id)
+    )
+    session.flush()
+    return Ticket(
+        video_id=video.id,
+        owner_id=video.owner_id,
+        source=video.source.as_version(),
+        attempt=video.attempt,
+        generations={stage: generation for stage, generation in generations},  # noqa: C416 - rows to a dict
+    )
+
+
+def _forget_outcome(video: Video) -> None:
+    video.reject_reason = video.reject_sentence = None
+    video.error_stage = video.error_class = video.error_message = video.error_fingerprint = None
+
+
+def owned(session: Session, ticket: Ticket) -> Video:
+    """Lock the video for this attempt.
+
+    Raises:
+        Superseded: a newer attempt owns it, or it was deleted (permanent).
+    """
+    video = session.scalar(
+        select(Video).where(Video.id == ticket.video_id, Video.attempt == ticket.attempt).with_for_update()
+    )
+    if video is None:
+        raise Superseded(f"A newer attempt owns video {ticket.video_id}; attempt {ticket.attempt} changes nothing.")
+    return video
+
+
+def accept(session: Session, ticket: Ticket, sha256: str, size_bytes: int, facts: MediaFacts) -> None:
+    """Record what validation learned and move on to processing."""
+    video = owned(session, ticket)
+    video.sha256, video.size_bytes = sha256, size_bytes
+    video.container, video.frame_rate = facts.container, str(facts.frame_rate)
+    video.width, video.height = facts.width, facts.height
+    video.video_codec, video.audio_codec = facts.video_codec, facts.audio_codec
+    if video.status is not VideoStatus.INDEXED:
+        video.duration_s = facts.duration_s
+        video.status = VideoStatus.PROCESSING
+
+
+def reject(session: Session, ticket: Ticket, reason: str, sentence: str) -> None:
+    """Record the verdict on bad media; a video that is indexed already stays so."""
+    video = owned(session, ticket)
+    if video.status is not VideoStatus.INDEXED:
+        video.status = VideoStatus.REJECTED
+        video.reject_reason, video.reject_sentence = reason, sentence
+
+
+def fail(
+    session: Session, video_id: UUID, *, stage: str | None, error_class: str, message: str, attempt: int | None
+) -> bool:
+    """Record an error that waits for a rerun; say whether the status moved.
+
+    Args:
+        attempt: the attempt that failed; None records it whatever the attempt (the run's end is known).
+    """
+    move = update(Video).where(Video.id == video_id, Video.status.in_([VideoStatus.VALIDATING, VideoStatus.PROCESSING]))
+    if attempt is not None:
+        move = move.where(Video.attempt == attempt)
+    moved = session.execute(
+        move.values(
+            status=VideoStatus.FAILED,
+            error_stage=stage,
+            error_class=error_class,
+            error_message=message,
+            error_fingerprint=error_fingerprint(stage, error_class, message),
+        ).returning(Video.id)
+    )
+    return moved.first() is not None

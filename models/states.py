@@ -1,0 +1,44 @@
+"""States that rows can be in; the database checks them by value."""
+
+from enum import StrEnum
+
+
+class VideoStatus(StrEnum):
+    """Where a video is on its way.
+
+    (a) uploading -> validating      its object was seen
+    (b) validating -> processing     the source was accepted
+    (c) processing -> indexed        publish committed
+    (d) uploading|validating|processing -> rejected   the media's fault; a rerun starts again at validating
+    (e) validating|processing -> failed     our fault or the infrastructure's; a rerun resumes
+    """
+
+    #: Announced, the object not seen yet.
+    UPLOADING = "uploading"
+    #: Seen; waiting for or in validation.
+    VALIDATING = "validating"
+    #: Accepted; being transcoded, cut and embedded.
+    PROCESSING = "processing"
+    #: Playable and searchable.
+    INDEXED = "indexed"
+    #: Cannot be indexed; the uploader is told why.
+    REJECTED = "rejected"
+    #: Stopped by an error; waits for a rerun.
+    FAILED = "failed"
+
+
+#: A run must be alive for these.
+LIVE_STATUSES = (VideoStatus.VALIDATING, VideoStatus.PROCESSING)
+
+
+class StageState(StrEnum):
+    """What became of one attempt at one stage."""
+
+    #: Started, not ended yet.
+    RUNNING = "running"
+    #: Ran and stored its result.
+    DONE = "done"
+    #: Its result was in the store already.
+    REUSED = "reused"
+    #: Raised; see the error columns.
+    FAILED = "failed"

@@ -1,0 +1,97 @@
+"""Where Prefect keeps task results: our derived bucket, beside the files they name.
+
+Prefect asks whether a result exists by reading it. This block answers no when a file that the result names
+is gone or changed, so a stage whose output was deleted is done again instead of being reported as Cached.
+"""
+
+import json
+import time
+from collections.abc import Callable
+from typing import Any, ClassVar, Final, TypeVar
+
+from prefect.filesystems import WritableFileSystem
+
+from core.errors import ObjectMissing, TransientError
+from core.settings import get_settings
+from core.values import StoredFile
+from storage.client import ObjectStore, object_store
+
+BLOCK_NAME: Final = "main"
+#: `PREFECT_DEFAULT_RESULT_STORAGE_BLOCK` must say this in every process that runs flows.
+BLOCK_REFERENCE: Final = f"dailies-manifests/{BLOCK_NAME}"
+#: Seconds waited between tries. Prefect takes any exception of a read for "no result" and only logs that of a
+#: write, so an outage must be waited out here or finished work would be done again in silence.
+WAITS_S: Final = (0.5, 1, 2, 4, 8, 16)
+
+T = TypeVar("T")
+
+
+class DailiesManifests(WritableFileSystem):
+    """Results of Dailies stages in its derived bucket; holds no secret and no address itself."""
+
+    _block_type_name: ClassVar[str] = "Dailies manifests"
+    _block_type_slug: ClassVar[str] = "dailies-manifests"
+    _description: ClassVar[str] = "Stage results in the derived bucket, valid only while the files they name exist."
+
+    async def aread_path(self, path: str) -> bytes:
+        """Give a result record whose files are all there."""
+        return self.read_path(path)
+
+    def read_path(self, path: str, *, _sync: bool = True) -> bytes:  # type: ignore[override]
+        """Give a result record whose files are all there.
+
+        Raises:
+            ObjectMissing: no such record, or a file it names is gone or changed (Prefect then runs the task).
+        """
+        store = object_store(get_settings().storage)
+        content = _patiently(lambda: store.read(store.settings.derived_bucket, path))
+        for file in named_files(content):
+            if not _patiently(lambda file=file: store.holds(file)):  # type: ignore[misc]
+                raise ObjectMissing(f"{path} names {file.key}, which is not there as it was written")
+        return content
+
+    async def awrite_path(self, path: str, content: bytes) -> None:
+        """Store a result record."""
+        self.write_path(path, content)
+
+    def write_path(self, path: str, content: bytes, *, _sync: bool = True) -> None:  # type: ignore[override]
+        """Store a result record."""
+        store = object_store(get_settings().storage)
+        _patiently(lambda: store.put_bytes(content, path, "application/json"))
+
+
+def named_files(record: bytes) -> list[StoredFile]:
+    """Read every stored file named anywhere in a result record."""
+    return [StoredFile.model_validate(node) for node in _nodes(json.loads(record)) if StoredFile.model_fields.keys() <= node.keys()]
+
+
+def _nodes(value: Any) -> list[dict[str, Any]]:
+    if isinstance(value, str) and value.startswith(("{", "[")):
+        # Prefect's JSON serializer keeps the result as a string inside the record.
+        try:
+            return _nodes(json.loads(value))
+        except ValueError:
+            return []
+    if isinstance(value, dict):
+        return [value, *(node for item in value.values() for node in _nodes(item))]
+    if isinstance(value, list):
+        return [node for item in value for node in _nodes(item)]
+    return []
+
+
+def _patiently(call: Callable[[], T]) -> T:
+    for wait in WAITS_S:
+        try:
+            return call()
+        except TransientError:
+            time.sleep(wait)
+    return call()
+
+
+def stored_result(store: ObjectStore, key: str) -> bytes | None:
+    """Give a result record when it is there with all its files; None otherwise."""
+    try:
+        content = store.read(store.settings.derived_bucket, key)
+    except ObjectMissing:
+        return None
+    return content if all(store.holds(file) for file in named_files(content)) else None

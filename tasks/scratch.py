@@ -1,0 +1,111 @@
+"""Scratch: local copies of objects for the length of one attempt."""
+
+import shutil
+import threading
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from core.errors import InvalidMedia, ObjectChanged, ObjectMissing, ScratchFull
+from core.settings import get_settings
+from core.values import StoredFile, Ticket
+from storage.client import object_store
+
+#: Free space kept beyond what a copy needs.
+RESERVE_BYTES: Final = 256 << 20
+
+_locks: defaultdict[Path, threading.Lock] = defaultdict(threading.Lock)
+
+
+def folder(ticket: Ticket) -> Path:
+    """Give this attempt's folder, made when it is missing; what older attempts left is removed."""
+    root = get_settings().scratch_dir / str(ticket.video_id)
+    own = root / str(ticket.attempt)
+    own.mkdir(parents=True, exist_ok=True)
+    for other in root.iterdir():
+        if other.name.isdigit() and int(other.name) < ticket.attempt:
+            shutil.rmtree(other, ignore_errors=True)
+    return own
+
+
+def work_folder(ticket: Ticket, name: str) -> Path:
+    """Give an empty folder for a stage to write into."""
+    made = folder(ticket) / name
+    shutil.rmtree(made, ignore_errors=True)
+    made.mkdir()
+    return made
+
+
+def clear(ticket: Ticket) -> None:
+    """Remove everything this attempt put into scratch."""
+    root = get_settings().scratch_dir / str(ticket.video_id)
+    shutil.rmtree(root / str(ticket.attempt), ignore_errors=True)
+    if root.is_dir() and not any(root.iterdir()):
+        root.rmdir()
+
+
+def source_copy(ticket: Ticket, sha256: str | None = None) -> tuple[Path, str]:
+    """Give a local copy of the source, whose base name is fixed, and its sha256.
+
+    Args:
+        sha256: the content validation saw, when it is known: a copy that is here already need not be read again.
+    Raises:
+        InvalidMedia: the object was overwritten or deleted since it was announced (verdict).
+        ScratchFull, StorageUnavailable: transient.
+    """
+    target = folder(ticket) / "source"
+    seen = folder(ticket) / "source.sha256"
+
+    def fetch(part: Path) -> None:
+        try:
+            seen.write_text(object_store(get_settings().storage).fetch_source(ticket.source, part))
+        except ObjectChanged as error:
+            raise InvalidMedia("overwritten") from error
+        except ObjectMissing as error:
+            raise InvalidMedia("source_missing") from error
+
+    _once(target, ticket.source.size_bytes, fetch)
+    content = seen.read_text()
+    if sha256 is not None and content != sha256:
+        raise InvalidMedia("overwritten")
+    return target, content
+
+
+def derived_copy(ticket: Ticket, file: StoredFile) -> Path:
+    """Give a local copy of a derived object.
+
+    Raises:
+        ScratchFull, StorageUnavailable: transient.
+        ObjectMissing: it was deleted (permanent; a rerun makes it again).
+    """
+    target = folder(ticket) / f"{file.etag.strip('-')}{Path(file.key).suffix}"
+    _once(target, file.size_bytes, lambda part: object_store(get_settings().storage).fetch(file, part))
+    return target
+
+
+def require_space(path: Path, needed_bytes: int) -> None:
+    """Check that a file of this size fits.
+
+    Raises:
+        ScratchFull: it does not (transient).
+    """
+    free = shutil.disk_usage(path).free
+    if free < needed_bytes + RESERVE_BYTES:
+        raise ScratchFull(
+            f"Scratch has {free >> 20} MiB free and needs {(needed_bytes + RESERVE_BYTES) >> 20} MiB: "
+            "free some space or set DAILIES_SCRATCH to a larger disk."
+        )
+
+
+def _once(target: Path, size_bytes: int, fetch: Callable[[Path], None]) -> None:
+    with _locks[target]:
+        if target.exists():
+            return
+        require_space(target.parent, size_bytes)
+        part = target.with_name(f"{target.name}.part")
+        try:
+            fetch(part)
+            part.rename(target)
+        finally:
+            part.unlink(missing_ok=True)
