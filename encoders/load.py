@@ -1,0 +1,37 @@
+"""One resident encoder per process and identity: loaded when first asked for, then kept."""
+
+from threading import Lock
+from typing import Final
+
+from core.settings import EncoderSettings
+from encoders import catalog
+from encoders.protocol import Encoder
+
+_lock: Final = Lock()
+_resident: Final[dict[tuple[str, str | None, str], Encoder]] = {}
+
+
+def load(settings: EncoderSettings) -> Encoder:
+    """Give the process-wide encoder these settings name, checked for health when it is loaded.
+
+    Raises:
+        MissingDependency: a package, checkpoint or device is not there (permanent).
+        EncoderUnhealthy: its vectors fail the health check (permanent).
+    """
+    identity = (settings.name, settings.revision, settings.device)
+    with _lock:
+        if identity not in _resident:
+            _resident[identity] = _load(settings)
+        return _resident[identity]
+
+
+def _load(settings: EncoderSettings) -> Encoder:
+    from encoders import health
+    from encoders.bundled import BundledEncoder
+    from encoders.device import device_for, dtype_for
+
+    spec = catalog.spec_for(settings)
+    device = device_for(settings.device)
+    encoder = BundledEncoder(spec, device, dtype_for(device))
+    health.check_encoder(encoder, canaries=settings.canaries)
+    return encoder
