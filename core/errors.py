@@ -52,6 +52,9 @@ class WorkflowUnavailable(TransientError):
 class EncoderKilled(TransientError):
     """A media process was ended by a signal."""
 
+    #: Number of that signal, where it is known.
+    signum: int | None = None
+
 
 class EncoderStalled(TransientError):
     """A media process stopped making progress and was ended."""

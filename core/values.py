@@ -85,6 +85,8 @@ class MediaFacts(Value):
     is_hdr: bool = False
     #: PTS of the first video frame in seconds, as the source counts; media time zero.
     start_s: Seconds = Decimal(0)
+    #: False where the source's clock is missing or jumps: such a source is never cut at times.
+    is_cuttable: bool = True
     #: What was not as good as it should be, in plain words; the video is indexed all the same.
     degraded: tuple[str, ...] = ()
 

@@ -1,18 +1,23 @@
 """The one definition of every table, for every process."""
 
 from models.base import Base
+from models.counter import Counter
 from models.encoder import Encoder, SceneEmbedding
+from models.installation import Installation
 from models.rendition import Rendition
 from models.scene import Scene, Shot
 from models.source_object import SourceObject
 from models.stage_run import StageGeneration, StageRun
-from models.states import LIVE_STATUSES, StageState, VideoStatus
+from models.states import LIVE_STATUSES, Queue, StageState, VideoStatus
 from models.video import Video
 
 __all__ = [
     "LIVE_STATUSES",
     "Base",
+    "Counter",
     "Encoder",
+    "Installation",
+    "Queue",
     "Rendition",
     "Scene",
     "SceneEmbedding",

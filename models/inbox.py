@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from core.values import SourceVersion
 from models.source_object import SourceObject
-from models.states import VideoStatus
+from models.states import Queue, VideoStatus
 from models.video import Video
 
 
@@ -43,7 +43,12 @@ def title_from(name: str) -> str:
 
 
 def record_source(
-    session: Session, source: SourceVersion, *, owner_id: str, announced: UUID | None = None
+    session: Session,
+    source: SourceVersion,
+    *,
+    owner_id: str,
+    announced: UUID | None = None,
+    queue: Queue = Queue.UPLOADS,
 ) -> SourceObject:
     """Upsert the inbox row of one source version, with its video; ten calls make one row.
 
@@ -75,6 +80,7 @@ def record_source(
         etag=source.etag,
         last_modified=source.last_modified,
         size_bytes=source.size_bytes,
+        queue=queue,
     )
     session.add(row)
     session.flush()
@@ -117,3 +123,9 @@ def mark_dispatched(session: Session, source_id: UUID, flow_run_id: UUID) -> Non
         .returning(SourceObject.video_id)
     )
     session.execute(update(Video).where(Video.id == video_id).values(flow_run_id=flow_run_id))
+
+
+def count_redispatch(session: Session, source_id: UUID) -> int:
+    """Raise and give the number of runs made in place of lost ones."""
+    raised = update(SourceObject).where(SourceObject.id == source_id).values(redispatches=SourceObject.redispatches + 1)
+    return session.execute(raised.returning(SourceObject.redispatches)).scalar_one()

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pgvector.sqlalchemy import HALFVEC
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy import cast, select
+from sqlalchemy import cast, select, tuple_
 from sqlalchemy.orm import Session, selectinload
 
 from models.encoder import Encoder, SceneEmbedding
@@ -49,17 +49,17 @@ def list_videos(
     *,
     owner_id: str | None = None,
     status: VideoStatus | None = None,
-    before: dt.datetime | None = None,
+    after: tuple[dt.datetime, UUID] | None = None,
     limit: int = 50,
 ) -> Sequence[Video]:
-    """Give videos, newest first; `before` continues a page after its last `created_at`."""
-    query = select(Video).order_by(Video.created_at.desc(), Video.id).limit(limit)
+    """Give videos, newest first; `after` is the last one's (created_at, id) of the page before."""
+    query = select(Video).order_by(Video.created_at.desc(), Video.id.desc()).limit(limit)
     if owner_id is not None:
         query = query.where(Video.owner_id == owner_id)
     if status is not None:
         query = query.where(Video.status == status)
-    if before is not None:
-        query = query.where(Video.created_at < before)
+    if after is not None:
+        query = query.where(tuple_(Video.created_at, Video.id) < after)
     return session.scalars(query).all()
 
 

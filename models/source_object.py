@@ -8,7 +8,8 @@ from sqlalchemy import ForeignKey, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from core.values import SourceVersion
-from models.base import Base, Created, Id
+from models.base import Base, Created, Id, enum_by_value
+from models.states import Queue
 
 if TYPE_CHECKING:
     from models.video import Video
@@ -32,6 +33,10 @@ class SourceObject(Base):
     size_bytes: Mapped[int]
 
     seen_at: Mapped[Created]
+    #: Work queue its first run goes to.
+    queue: Mapped[Queue] = mapped_column(
+        enum_by_value(Queue, "queue"), server_default=text("'uploads'"), default=Queue.UPLOADS
+    )
     #: When Prefect accepted a run for it; NULL is what reconcile looks for.
     dispatched_at: Mapped[dt.datetime | None]
     #: Runs created after the first because Prefect no longer had it.

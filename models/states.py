@@ -42,3 +42,14 @@ class StageState(StrEnum):
     REUSED = "reused"
     #: Raised; see the error columns.
     FAILED = "failed"
+
+
+class Queue(StrEnum):
+    """Which work queue a run waits in."""
+
+    #: Somebody just uploaded it.
+    UPLOADS = "uploads"
+    #: Work that can wait; its limit keeps it from delaying uploads.
+    BACKFILL = "backfill"
+    #: Our own upkeep.
+    SYSTEM = "system"

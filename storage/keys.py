@@ -19,7 +19,8 @@ _UPLOAD: Final = re.compile(r"videos/(?P<id>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a
 
 def safe_name(file_name: str) -> str:
     """Reduce a user's file name to letters, digits, dot, dash and underscore, its ending kept."""
-    plain = unicodedata.normalize("NFKD", file_name.replace("\\", "/").rsplit("/", 1)[-1])
+    decomposed = unicodedata.normalize("NFKD", file_name.replace("\\", "/").rsplit("/", 1)[-1])
+    plain = "".join(char for char in decomposed if not unicodedata.combining(char))
     plain = re.sub(r"[^A-Za-z0-9._-]+", "_", plain).strip("._-") or "video"
     if len(plain) > MAX_NAME_CHARS:
         stem, dot, suffix = plain.rpartition(".")

@@ -62,7 +62,11 @@ class DailiesManifests(WritableFileSystem):
 
 def named_files(record: bytes) -> list[StoredFile]:
     """Read every stored file named anywhere in a result record."""
-    return [StoredFile.model_validate(node) for node in _nodes(json.loads(record)) if StoredFile.model_fields.keys() <= node.keys()]
+    return [
+        StoredFile.model_validate(node)
+        for node in _nodes(json.loads(record))
+        if StoredFile.model_fields.keys() <= node.keys()
+    ]
 
 
 def _nodes(value: Any) -> list[dict[str, Any]]:

@@ -50,6 +50,7 @@ def source_copy(ticket: Ticket, sha256: str | None = None) -> tuple[Path, str]:
 
     Args:
         sha256: the content validation saw, when it is known: a copy that is here already need not be read again.
+
     Raises:
         InvalidMedia: the object was overwritten or deleted since it was announced (verdict).
         ScratchFull, StorageUnavailable: transient.

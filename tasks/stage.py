@@ -29,9 +29,7 @@ R = TypeVar("R")
 CACHED: Final = "Cached"
 
 
-def stage_task(
-    stage: Stage, *, name: Callable[..., str], task_run_name: str
-) -> Callable[[Callable[P, R]], Task[P, R]]:
+def stage_task(stage: Stage, *, name: Callable[..., str], task_run_name: str) -> Callable[[Callable[P, R]], Task[P, R]]:
     """Make a stage's body a Prefect task whose result is kept under its fingerprint.
 
     Args:

@@ -1,6 +1,6 @@
 """The first tables: inbox, videos, what is made of them, encoders, the ledger.
 
-Revision ID: 5a396f40bff6
+Revision ID: 165aae9e75bf
 Revises:
 """
 
@@ -11,7 +11,7 @@ from alembic import op
 from pgvector.sqlalchemy import HALFVEC
 from sqlalchemy.dialects import postgresql
 
-revision: str = "5a396f40bff6"
+revision: str = "165aae9e75bf"
 down_revision: str | None = None
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
@@ -21,6 +21,12 @@ def upgrade() -> None:
     # A migration that waits for a lock makes everybody else wait behind it.
     op.execute("SET LOCAL lock_timeout = '5s'")
     op.execute("CREATE EXTENSION IF NOT EXISTS vector")
+    op.create_table(
+        "counter",
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("value", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_counter")),
+    )
     op.create_table(
         "encoder",
         sa.Column("id", sa.SmallInteger(), autoincrement=True, nullable=False),
@@ -37,6 +43,14 @@ def upgrade() -> None:
         ),
     )
     op.create_index("uq_encoder_active", "encoder", ["is_active"], unique=True, postgresql_where=sa.text("is_active"))
+    op.create_table(
+        "installation",
+        sa.Column("id", sa.SmallInteger(), server_default=sa.text("1"), autoincrement=False, nullable=False),
+        sa.Column("installed_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.Column("adopted_at", sa.DateTime(timezone=True), nullable=True),
+        sa.CheckConstraint("id = 1", name=op.f("ck_installation_one_row")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_installation")),
+    )
     op.create_table(
         "video",
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -165,6 +179,14 @@ def upgrade() -> None:
         sa.Column("last_modified", sa.DateTime(timezone=True), nullable=False),
         sa.Column("size_bytes", sa.BigInteger(), nullable=False),
         sa.Column("seen_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.Column(
+            "queue",
+            sa.Enum(
+                "uploads", "backfill", "system", name="queue", native_enum=False, create_constraint=True, length=32
+            ),
+            server_default=sa.text("'uploads'"),
+            nullable=False,
+        ),
         sa.Column("dispatched_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("redispatches", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
         sa.ForeignKeyConstraint(
@@ -274,6 +296,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("scene_id", "encoder_id", name=op.f("pk_scene_embedding")),
     )
     op.create_index("ix_scene_embedding_owner", "scene_embedding", ["encoder_id", "owner_id"], unique=False)
+    op.execute("INSERT INTO installation DEFAULT VALUES")
 
 
 def downgrade() -> None:
@@ -296,5 +319,7 @@ def downgrade() -> None:
     op.drop_index("ix_video_owner_created", table_name="video")
     op.drop_index("ix_video_error_fingerprint", table_name="video", postgresql_where=sa.text("status = 'failed'"))
     op.drop_table("video")
+    op.drop_table("installation")
     op.drop_index("uq_encoder_active", table_name="encoder", postgresql_where=sa.text("is_active"))
     op.drop_table("encoder")
+    op.drop_table("counter")

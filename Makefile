@@ -1,0 +1,57 @@
+# Every target makes the virtual environment by itself when it is missing or out of date.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: help setup demo test unit up down status lint types arch fmt bench clean
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+$(READY): pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Dailies needs Python 3.11 or newer; name one with make PYTHON=python3.12")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	touch $@
+
+setup: $(READY) ## install everything into .venv
+
+demo: $(READY) ## compose a film, turn it into scenes, search them
+	$(BIN)/dailies demo $(ARGS)
+
+test: $(READY) ## every test, the real stack included (no more than 10 minutes)
+	$(BIN)/python -m pytest $(ARGS)
+
+unit: $(READY) ## the tests that start nothing
+	$(BIN)/python -m pytest tests/unit $(ARGS)
+
+up: $(READY) ## start the whole stack here; Ctrl-C stops it
+	$(BIN)/dailies up $(ARGS)
+
+down: $(READY) ## stop the stack started with `make up ARGS=--detach`
+	$(BIN)/dailies down
+
+status: $(READY) ## show the stack's parts
+	$(BIN)/dailies status
+
+lint: $(READY) ## ruff, formatting included
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(READY) ## mypy, strict, on everything but tests
+	$(BIN)/mypy
+
+arch: $(READY) ## the import contracts
+	$(BIN)/lint-imports --no-cache
+
+fmt: $(READY) ## format and mend what can be mended
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(READY) ## every benchmark; see benchmarks/README.md
+	$(BIN)/python -m benchmarks $(ARGS)
+
+clean: ## remove build caches, the virtual environment and the stack's data
+	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .dailies
+	find . -name __pycache__ -prune -exec rm -rf {} +

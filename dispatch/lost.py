@@ -1,0 +1,82 @@
+"""Objects nobody announced: the difference between the bucket and the inbox."""
+
+import itertools
+from collections.abc import Iterator
+from typing import Final
+
+from pydantic import BaseModel, ConfigDict
+
+from core.errors import ObjectMissing
+from core.settings import Settings
+from models.inbox import record_source
+from models.reconciling import installation, unknown_keys, waiting_in
+from models.session import transaction
+from models.states import Queue
+from storage import keys
+from storage.client import ObjectStat, object_store
+
+#: Objects compared with the inbox in one query.
+PAGE: Final = 1_000
+#: Older objects that may wait in the backfill queue at a time; the next sweep adds what ran off.
+MAX_WAITING_BACKFILL: Final = 200
+
+
+class Found(BaseModel):
+    """What one comparison found."""
+
+    model_config = ConfigDict(frozen=True)
+
+    #: Newer than the installation, and now in the inbox.
+    recovered: int = 0
+    #: Older than the installation, and now in the inbox, for the backfill queue.
+    adopted: int = 0
+    #: Older than the installation and left alone, until a person adopts them.
+    older: int = 0
+
+
+def find_lost(settings: Settings) -> Found:
+    """Put every object of the uploads bucket that the inbox does not know into it.
+
+    Objects that were there before Dailies was are only counted until a person adopts them, and then come in slowly:
+    a first start on a bucket of 100,000 old videos must not flood.
+
+    Raises:
+        StorageUnavailable, DatabaseUnavailable: transient; the next call continues.
+    """
+    with transaction(settings.database) as session:
+        installed = installation(session)
+        room = MAX_WAITING_BACKFILL - waiting_in(session, Queue.BACKFILL) if installed.adopted_at else 0
+    recovered = adopted = older = 0
+    for found in _unknown(settings):
+        if found.last_modified >= installed.installed_at.replace(microsecond=0):
+            recovered += _record(settings, found.key, Queue.UPLOADS)
+        elif adopted < room:
+            adopted += _record(settings, found.key, Queue.BACKFILL)
+        else:
+            older += 1
+    return Found(recovered=recovered, adopted=adopted, older=older)
+
+
+def _unknown(settings: Settings) -> Iterator[ObjectStat]:
+    bucket = settings.storage.uploads_bucket
+    for page in _pages(object_store(settings.storage).list(bucket)):
+        with transaction(settings.database) as session:
+            unknown = set(
+                unknown_keys(session, bucket, [(found.key, found.etag, found.last_modified) for found in page])
+            )
+        yield from (found for found in page if found.key in unknown)
+
+
+def _record(settings: Settings, key: str, queue: Queue) -> int:
+    try:
+        source = object_store(settings.storage).source_version(settings.storage.uploads_bucket, key)
+    except ObjectMissing:
+        return 0
+    with transaction(settings.database) as session:
+        record_source(session, source, owner_id=settings.owner_id, announced=keys.announced_video(key), queue=queue)
+    return 1
+
+
+def _pages(objects: Iterator[ObjectStat]) -> Iterator[list[ObjectStat]]:
+    while page := list(itertools.islice(objects, PAGE)):
+        yield page

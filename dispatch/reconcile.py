@@ -1,0 +1,131 @@
+"""Reconcile: find everything that was lost between bucket, inbox, database and Prefect, and set it right.
+
+The same function runs as a scheduled flow and inside the service, so that it works when Prefect does not, and when
+uploads fill the worker.
+"""
+
+import datetime as dt
+import logging
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Final
+
+from pydantic import BaseModel
+
+from core.errors import DailiesError, NotFound
+from core.settings import Settings
+from dispatch.inbox import dispatch_waiting
+from dispatch.lost import find_lost
+from dispatch.settle import Action, settle
+from models import counter
+from models.reconciling import expire_uploads, try_lock
+from models.session import transaction
+from storage.client import object_store
+
+logger = logging.getLogger(__name__)
+
+#: Any number: one reconcile at a time, whoever runs it.
+LOCK: Final = 7_203_512
+#: Time an announced upload, or one begun in parts, may take beyond the life of its URL.
+UPLOAD_PATIENCE: Final = dt.timedelta(hours=24)
+#: Bootstrap of a Prefect that lost its database takes about five seconds.
+BOOTSTRAP_TIMEOUT_S: Final = 120
+
+
+class Recovered(BaseModel):
+    """What one reconcile set right; each number is also added to a counter of the same name."""
+
+    #: Inbox rows that had no run.
+    dispatched: int = 0
+    #: Objects nobody announced.
+    unannounced: int = 0
+    #: Objects older than the installation that were taken in, and those left alone.
+    adopted: int = 0
+    older_objects: int = 0
+    #: Runs made in place of ones Prefect lost, crashed runs resumed, videos marked failed.
+    requested: int = 0
+    resumed: int = 0
+    failed: int = 0
+    #: Announced uploads that never came, and multipart uploads that were never finished.
+    expired: int = 0
+    aborted_multiparts: int = 0
+    #: Steps that could not be done this time, in plain words.
+    problems: list[str] = []
+
+
+def reconcile(settings: Settings) -> Recovered | None:
+    """Run every step; give what was set right, or None when another process is at it.
+
+    A step that fails is reported and does not stop the others.
+    """
+    with transaction(settings.database) as session:
+        if not try_lock(session, LOCK):
+            return None
+        result = Recovered()
+        for step in (_find_lost, _dispatch, _settle, _expire, _abort_multiparts):
+            _attempt(step, settings, result)
+        for name, value in result.model_dump(exclude={"older_objects", "problems"}).items():
+            counter.add(session, f"recovered_{name}", value)
+    return result
+
+
+def _attempt(step: Callable[[Settings, Recovered], None], settings: Settings, result: Recovered) -> None:
+    try:
+        step(settings, result)
+    except DailiesError as error:
+        logger.warning("reconcile: %s: %s", step.__name__.strip("_"), error)
+        result.problems.append(str(error))
+
+
+def _find_lost(settings: Settings, result: Recovered) -> None:
+    found = find_lost(settings)
+    result.unannounced, result.adopted, result.older_objects = found.recovered, found.adopted, found.older
+
+
+def _dispatch(settings: Settings, result: Recovered) -> None:
+    try:
+        result.dispatched = dispatch_waiting(settings)
+    except NotFound:
+        # Prefect's database was dropped and recreated: it knows neither pool nor deployments.
+        bootstrap_again()
+        result.dispatched = dispatch_waiting(settings)
+
+
+def _settle(settings: Settings, result: Recovered) -> None:
+    try:
+        taken = settle(settings)
+    except NotFound:
+        bootstrap_again()
+        taken = settle(settings)
+    result.requested, result.resumed, result.failed = (
+        taken[Action.REQUEST],
+        taken[Action.RESUME],
+        taken[Action.FAIL],
+    )
+
+
+def _expire(settings: Settings, result: Recovered) -> None:
+    before = dt.datetime.now(dt.UTC) - settings.storage.upload_url_life - UPLOAD_PATIENCE
+    with transaction(settings.database) as session:
+        result.expired = expire_uploads(session, before)
+
+
+def _abort_multiparts(settings: Settings, result: Recovered) -> None:
+    before = dt.datetime.now(dt.UTC) - settings.storage.upload_url_life - UPLOAD_PATIENCE
+    result.aborted_multiparts = object_store(settings.storage).abort_stale_uploads(
+        settings.storage.uploads_bucket, before
+    )
+
+
+def bootstrap_again() -> None:
+    """Make pool, queues and deployments anew, in a process of its own: bootstrap stands above this layer.
+
+    Raises:
+        NotFound: it did not succeed; its last line says why (permanent until mended).
+    """
+    command = [sys.executable, "-m", "deployments.bootstrap"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=BOOTSTRAP_TIMEOUT_S, check=False)
+    if done.returncode:
+        last = (done.stderr.strip() or "it did not say why").splitlines()[-1]
+        raise NotFound(f"Prefect has lost its deployments, and bootstrap could not make them again: {last}")

@@ -1,0 +1,116 @@
+"""Bring the states of videos and runs back into agreement, and resume what crashed.
+
+A run whose process died cannot tell the database; this does. It is asked every few seconds by the service and again by
+the reconcile flow, so either may be down.
+"""
+
+import datetime as dt
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Final
+from uuid import UUID
+
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+from prefect.client.schemas.objects import FlowRun, StateType
+
+from core.settings import Settings
+from dispatch.rerun import request_again
+from dispatch.runs import prefect_client, reschedule
+from models import attempts
+from models.reconciling import LiveVideo, count_auto_resume, live_videos
+from models.session import transaction
+
+#: Seconds from a crash to the first, second and third automatic resume; after that a person decides. The first is not
+#: shorter because Prefect reports a killed process twice, about two seconds apart, and the second report would
+#: overwrite a retry set in between.
+RESUME_AFTER_S: Final = (5, 30, 120)
+#: Seconds that a final state may be newer than the row that should follow it.
+GRACE_S: Final = 15
+#: Videos looked at in one call.
+BATCH: Final = 200
+
+
+class Action(StrEnum):
+    """What a live video needs."""
+
+    #: Its run is alive, or it is too early to say.
+    NOTHING = "nothing"
+    #: Its run is gone from Prefect: ask for another.
+    REQUEST = "request"
+    #: Its run crashed: set it to scheduled.
+    RESUME = "resume"
+    #: Its run ended: mark it failed, for a person to rerun.
+    FAIL = "fail"
+
+
+def action_for(state: StateType | None, age_s: float, auto_resumes: int) -> Action:
+    """Decide what a validating or processing video needs.
+
+    Args:
+        state: of its run; None when Prefect has no such run.
+        age_s: seconds since the run entered that state, or since it was asked for.
+        auto_resumes: automatic resumes since a person last asked.
+    """
+    if state is None:
+        return Action.REQUEST if age_s >= GRACE_S else Action.NOTHING
+    if state is StateType.CRASHED:
+        if auto_resumes >= len(RESUME_AFTER_S):
+            return Action.FAIL
+        return Action.RESUME if age_s >= RESUME_AFTER_S[auto_resumes] else Action.NOTHING
+    if state in (StateType.FAILED, StateType.CANCELLED):
+        return Action.FAIL if age_s >= GRACE_S else Action.NOTHING
+    if state is StateType.COMPLETED:
+        # Completed, and yet the row says otherwise: the row comes from a backup, or the run's last write was lost.
+        return Action.RESUME if age_s >= GRACE_S else Action.NOTHING
+    return Action.NOTHING
+
+
+def settle(settings: Settings) -> dict[Action, int]:
+    """Look at every live video's run and do what it needs; give how often each action was taken.
+
+    Raises:
+        WorkflowUnavailable, DatabaseUnavailable: transient; the next call continues.
+    """
+    with transaction(settings.database) as session:
+        videos = live_videos(session, BATCH)
+    runs = _read_runs([video.flow_run_id for video in videos if video.flow_run_id])
+    taken = dict.fromkeys(Action, 0)
+    now = dt.datetime.now(dt.UTC)
+    for video in videos:
+        run = runs.get(video.flow_run_id) if video.flow_run_id else None
+        state = run.state if run else None
+        since = state.timestamp if state else video.dispatched_at
+        action = action_for(state.type if state else None, (now - since).total_seconds(), video.auto_resumes)
+        if _take(settings, action, video, run):
+            taken[action] += 1
+    return taken
+
+
+def _read_runs(ids: Sequence[UUID]) -> dict[UUID, FlowRun]:
+    if not ids:
+        return {}
+    with prefect_client() as client:
+        found = client.read_flow_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=list(ids))), limit=BATCH)
+    return {run.id: run for run in found}
+
+
+def _take(settings: Settings, action: Action, video: LiveVideo, run: FlowRun | None) -> bool:
+    if action is Action.REQUEST:
+        request_again(settings, video.source_id, video.video_id, video.title, video.queue)
+        return True
+    if action is Action.RESUME and run is not None:
+        # Counted before Prefect is asked: a crash in between costs one resume and never grants one too many.
+        with transaction(settings.database) as session:
+            mine = count_auto_resume(session, video.video_id, video.auto_resumes)
+        return mine and reschedule(run.id)
+    if action is Action.FAIL and run is not None and run.state is not None:
+        with transaction(settings.database) as session:
+            return attempts.fail(
+                session,
+                video.video_id,
+                stage=None,
+                error_class=run.state.name or str(run.state.type),
+                message=run.state.message or f"The run ended {run.state.name}.",
+                attempt=video.attempt,
+            )
+    return False

@@ -1,0 +1,14 @@
+"""The scheduled reconcile: what was lost between bucket, inbox, database and Prefect is found and set right."""
+
+from prefect import flow
+
+from core.settings import get_settings
+from dispatch.reconcile import reconcile
+from tasks.report import reconciled
+
+
+@flow(name="reconcile", retries=0)
+def reconcile_flow() -> None:
+    """Find lost work and set it right; the service does the same every two minutes by itself."""
+    result = reconcile(get_settings())
+    reconciled(None if result is None else result.model_dump())

@@ -1,0 +1,118 @@
+"""What reconcile asks of the records: videos that need a run, uploads that never came, objects nobody announced."""
+
+import datetime as dt
+from collections.abc import Iterable, Sequence
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict
+from sqlalchemy import func, select, text, update
+from sqlalchemy.orm import Session
+
+from core.errors import InvalidMedia
+from models.installation import Installation
+from models.source_object import SourceObject
+from models.states import LIVE_STATUSES, Queue, VideoStatus
+from models.video import Video
+
+
+class LiveVideo(BaseModel):
+    """A video that must have a live run, and what is known of that run."""
+
+    model_config = ConfigDict(frozen=True, from_attributes=True)
+
+    video_id: UUID
+    title: str
+    source_id: UUID
+    attempt: int
+    flow_run_id: UUID | None
+    auto_resumes: int
+    queue: Queue
+    dispatched_at: dt.datetime
+
+
+def live_videos(session: Session, limit: int) -> list[LiveVideo]:
+    """Give videos that are validating or processing and whose run was asked for, the longest untouched first."""
+    rows = session.execute(
+        select(
+            Video.id.label("video_id"),
+            Video.title,
+            SourceObject.id.label("source_id"),
+            Video.attempt,
+            Video.flow_run_id,
+            Video.auto_resumes,
+            SourceObject.queue,
+            SourceObject.dispatched_at,
+        )
+        .join(SourceObject, SourceObject.video_id == Video.id)
+        .where(Video.status.in_(LIVE_STATUSES), SourceObject.dispatched_at.is_not(None))
+        .order_by(Video.updated_at)
+        .limit(limit)
+    )
+    return [LiveVideo.model_validate(row) for row in rows]
+
+
+def count_auto_resume(session: Session, video_id: UUID, seen: int) -> bool:
+    """Take the next automatic resume of a video; False when somebody else took it or the video moved on."""
+    taken = session.execute(
+        update(Video)
+        .where(Video.id == video_id, Video.auto_resumes == seen, Video.status.in_(LIVE_STATUSES))
+        .values(auto_resumes=seen + 1)
+        .returning(Video.id)
+    )
+    return taken.first() is not None
+
+
+def expire_uploads(session: Session, before: dt.datetime) -> int:
+    """Reject videos that were announced before this instant and never uploaded; give their number."""
+    expired = session.execute(
+        update(Video)
+        .where(Video.status == VideoStatus.UPLOADING, Video.created_at < before)
+        .values(
+            status=VideoStatus.REJECTED,
+            reject_reason="upload_expired",
+            reject_sentence=InvalidMedia.SENTENCES["upload_expired"],
+        )
+        .returning(Video.id)
+    )
+    return len(expired.all())
+
+
+def unknown_keys(session: Session, bucket: str, found: Iterable[tuple[str, str, dt.datetime]]) -> list[str]:
+    """Of (key, etag, last modified) as listed, give the keys whose newest version is not in the inbox.
+
+    Listings may round times to the second, so versions are compared by etag and second.
+    """
+    listed = {key: (etag, at.replace(microsecond=0)) for key, etag, at in found}
+    rows = session.execute(
+        select(SourceObject.key, SourceObject.etag, SourceObject.last_modified).where(
+            SourceObject.bucket == bucket, SourceObject.key.in_(list(listed))
+        )
+    )
+    known = {(key, etag, at.replace(microsecond=0)) for key, etag, at in rows}
+    return [key for key, (etag, at) in listed.items() if (key, etag, at) not in known]
+
+
+def installation(session: Session) -> Installation:
+    """Give the row about this installation."""
+    return session.scalars(select(Installation)).one()
+
+
+def waiting_in(session: Session, queue: Queue) -> int:
+    """Count the inbox rows of a queue whose videos have not ended."""
+    query = (
+        select(func.count())
+        .select_from(SourceObject)
+        .join(Video, Video.id == SourceObject.video_id)
+        .where(SourceObject.queue == queue, Video.status.in_(LIVE_STATUSES))
+    )
+    return session.scalar(query) or 0
+
+
+def try_lock(session: Session, number: int) -> bool:
+    """Take an advisory lock for this transaction; False when another process holds it."""
+    return bool(session.scalar(text("SELECT pg_try_advisory_xact_lock(:number)"), {"number": number}))
+
+
+def videos_by_id(session: Session, ids: Sequence[UUID]) -> dict[UUID, Video]:
+    """Give the videos with these ids that exist."""
+    return {video.id: video for video in session.scalars(select(Video).where(Video.id.in_(ids)))}

@@ -1,0 +1,87 @@
+"""What is learned from the proxy: shots, stills and vectors; none of it reads the source."""
+
+import io
+from decimal import Decimal
+
+import numpy as np
+from media.frames import scene_frames
+from media.scenes import scenes_from
+from media.shots import detect_shots as find_shots
+
+from core.settings import get_settings
+from core.stages import Stage
+from core.values import DetectedShots, Embedded, Stills, StoredFile, Ticket, Transcoded
+from encoders.catalog import spec_for
+from media import stills as still_images
+from media.tools import find_tools
+from storage import keys
+from storage.client import object_store
+from tasks import naming, scratch
+from tasks.stage import stage_task
+
+
+@stage_task(Stage.SHOTS, name=naming.shots, task_run_name="detect shots")
+def detect_shots(ticket: Ticket, transcoded: Transcoded) -> DetectedShots:
+    """Find the cuts on the proxy and merge shots into scenes that cover the whole video."""
+    settings = get_settings()
+    proxy = scratch.derived_copy(ticket, transcoded.proxy.file)
+    shots = find_shots(proxy, settings.shots, find_tools(settings.media))
+    scenes = scenes_from(
+        shots,
+        transcoded.duration_s,
+        min_scene_s=Decimal(str(settings.shots.min_scene_s)),
+        max_scene_s=Decimal(str(settings.shots.max_scene_s)),
+    )
+    return DetectedShots(fingerprint=naming.shots(settings, ticket, transcoded), shots=shots, scenes=scenes)
+
+
+@stage_task(Stage.STILLS, name=naming.stills, task_run_name="make posters and contact sheet")
+def make_stills(ticket: Ticket, transcoded: Transcoded, detected: DetectedShots) -> Stills:
+    """Make a poster per scene and the contact sheet; a picture that cannot be had is noted, never an error."""
+    settings = get_settings()
+    name = naming.stills(settings, ticket, transcoded, detected)
+    proxy = scratch.derived_copy(ticket, transcoded.proxy.file)
+    made = still_images.make_stills(proxy, detected.scenes, settings.stills, find_tools(settings.media))
+    store = object_store(settings.storage)
+
+    def keep(content: bytes | None, file_name: str) -> StoredFile | None:
+        if content is None:
+            return None
+        return store.put_bytes(
+            content, keys.derived(ticket.video_id, Stage.STILLS, name, ticket.attempt, file_name), "image/jpeg"
+        )
+
+    return Stills(
+        fingerprint=name,
+        posters=tuple(keep(poster, f"scene-{index:05d}.jpg") for index, poster in enumerate(made.posters)),
+        contact_sheet=keep(made.contact_sheet, "contact-sheet.jpg"),
+        degraded=made.degraded,
+    )
+
+
+@stage_task(Stage.EMBED, name=naming.embed, task_run_name="embed scenes")
+def embed_scenes(ticket: Ticket, transcoded: Transcoded, detected: DetectedShots) -> Embedded:
+    """Give each scene one unit vector, the mean over its frames.
+
+    Raises:
+        EncoderUnhealthy: the vectors fail their health check (permanent).
+        AcceleratorBusy: no memory left on the device (transient).
+    """
+    # Imported here: a process that embeds nothing never loads a network.
+    from encoders.load import load
+    from encoders.scenes import embed
+
+    settings = get_settings()
+    name = naming.embed(settings, ticket, transcoded, detected)
+    proxy = scratch.derived_copy(ticket, transcoded.proxy.file)
+    frames = scene_frames(proxy, detected.scenes, settings.encoder.frames_per_scene, find_tools(settings.media))
+    vectors = embed(load(settings.encoder), frames, len(detected.scenes))
+    key = keys.derived(ticket.video_id, Stage.EMBED, name, ticket.attempt, "vectors.npy")
+    stored = object_store(settings.storage).put_bytes(_npy(vectors), key, "application/octet-stream")
+    return Embedded(fingerprint=name, encoder=spec_for(settings.encoder), vectors=stored)
+
+
+def _npy(vectors: "np.typing.NDArray[np.float32]") -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, vectors, allow_pickle=False)
+    return buffer.getvalue()

@@ -1,0 +1,75 @@
+"""The tasks that change what people see: accepted, published, rejected."""
+
+import io
+from typing import Any, Final
+
+import numpy as np
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from core.settings import get_settings
+from core.stages import Stage
+from core.values import DetectedShots, Embedded, Stills, Ticket, Transcoded, ValidatedSource
+from models import attempts, publication
+from models.session import transaction
+from storage.client import object_store
+from tasks import report
+from tasks.retries import JITTER, STORES, is_transient
+from tasks.stage import entered
+
+#: Changes of rows are made again in every attempt: after a restore they come back, and nothing is ever "Cached".
+_NEVER_CACHED: Final[dict[str, Any]] = {
+    "cache_policy": NO_CACHE,
+    "persist_result": False,
+    "retries": STORES.retries,
+    "retry_delay_seconds": STORES.delays_s,
+    "retry_jitter_factor": JITTER,
+    "retry_condition_fn": is_transient,
+}
+
+
+@task(name="accept", task_run_name="accept {source.facts.video_codec} {source.facts.duration_s} s", **_NEVER_CACHED)
+def accept(ticket: Ticket, source: ValidatedSource) -> None:
+    """Record what validation learned; the video is now processing."""
+    with transaction(get_settings().database) as session:
+        attempts.accept(session, ticket, source.sha256, source.size_bytes, source.facts)
+
+
+@task(name="publish", task_run_name="publish", **_NEVER_CACHED)
+def publish(
+    ticket: Ticket,
+    source: ValidatedSource,
+    transcoded: Transcoded,
+    detected: DetectedShots,
+    stills: Stills,
+    embedded: Embedded,
+) -> None:
+    """Make renditions, scenes and vectors visible in one transaction.
+
+    Raises:
+        Superseded: a newer attempt owns the video (permanent).
+    """
+    settings = get_settings()
+    with entered(ticket, Stage.PUBLISH, None):
+        content = object_store(settings.storage).read(settings.storage.derived_bucket, embedded.vectors.key)
+        vectors = np.load(io.BytesIO(content), allow_pickle=False)
+        with transaction(settings.database) as session:
+            publication.publish(
+                session,
+                ticket,
+                transcoded,
+                detected,
+                stills,
+                embedded.encoder,
+                vectors.tolist(),
+                degraded=source.facts.degraded,
+            )
+    report.indexed(ticket, source, transcoded, detected, stills)
+
+
+@task(name="reject", task_run_name="reject: {reason}", **_NEVER_CACHED)
+def reject(ticket: Ticket, reason: str, sentence: str) -> None:
+    """Record the verdict on bad media, for the uploader."""
+    with transaction(get_settings().database) as session:
+        attempts.reject(session, ticket, reason, sentence)
+    report.rejected(ticket, reason, sentence)

@@ -1,0 +1,75 @@
+"""What a run's page in the Prefect UI shows: artifacts in Markdown, written for people."""
+
+from prefect.artifacts import create_link_artifact, create_markdown_artifact
+
+from core.settings import get_settings
+from core.values import DetectedShots, Stills, Ticket, Transcoded, ValidatedSource
+
+#: Scenes listed before the rest is only counted.
+MAX_ROWS = 40
+
+
+def indexed(
+    ticket: Ticket, source: ValidatedSource, transcoded: Transcoded, detected: DetectedShots, stills: Stills
+) -> None:
+    """Tell what came in and what was made, and link the contact sheet."""
+    base = f"{get_settings().service.url}/videos/{ticket.video_id}"
+    facts = source.facts
+    sound = facts.audio_codec or "no sound"
+    lines = [
+        f"# {ticket.source.key}",
+        f"**In:** {facts.container}, {facts.video_codec}, {facts.width}x{facts.height} at {float(facts.frame_rate):.3g} fps, "
+        f"{sound}, {float(transcoded.duration_s):.2f} s, {source.size_bytes:,} bytes",
+        "",
+        "| rendition | size | bytes |",
+        "|---|---|---|",
+        *(
+            f"| [{made.name}]({base}/files/{made.name}.mp4) | {made.width}x{made.height} | {made.file.size_bytes:,} |"
+            for made in transcoded.renditions
+        ),
+        "",
+        f"**{len(detected.scenes)} scenes** from {len(detected.shots)} shots",
+        "",
+        "| scene | start | end |",
+        "|---|---|---|",
+        *(f"| {scene.index} | {scene.start_s:.2f} s | {scene.end_s:.2f} s |" for scene in detected.scenes[:MAX_ROWS]),
+    ]
+    if len(detected.scenes) > MAX_ROWS:
+        lines.append(f"| … | {len(detected.scenes) - MAX_ROWS} more | |")
+    notes = (*facts.degraded, *transcoded.degraded, *stills.degraded)
+    lines += ["", *(f"- degraded: {note}" for note in notes)]
+    if stills.contact_sheet:
+        lines += ["", f"[Contact sheet]({base}/files/contact-sheet.jpg)"]
+        create_link_artifact(
+            key=f"contact-sheet-{ticket.video_id}", link=f"{base}/files/contact-sheet.jpg", link_text="Contact sheet"
+        )
+    create_markdown_artifact(
+        key=f"video-{ticket.video_id}", markdown="\n".join(lines), description="What came in, what was made"
+    )
+
+
+def rejected(ticket: Ticket, reason: str, sentence: str) -> None:
+    """Tell the verdict."""
+    create_markdown_artifact(
+        key=f"video-{ticket.video_id}",
+        markdown=f"# {ticket.source.key}\n\n**Rejected: `{reason}`**\n\n{sentence}\n\nNothing was retried: "
+        "the same file gives the same verdict. Upload a mended file, or change the limits and retry this run.",
+        description="Why this file was rejected",
+    )
+
+
+def reconciled(result: dict[str, object] | None) -> None:
+    """Tell what a reconcile found."""
+    if result is None:
+        lines = ["Another process was reconciling at this moment; nothing was left to do here."]
+    else:
+        problems = result.pop("problems", [])
+        lines = [
+            "| set right | count |",
+            "|---|---|",
+            *(f"| {name.replace('_', ' ')} | {count} |" for name, count in result.items()),
+        ]
+        lines += (
+            ["", *(f"- not done this time: {problem}" for problem in problems)] if isinstance(problems, list) else []
+        )
+    create_markdown_artifact(key="reconcile", markdown="\n".join(lines), description="What reconcile set right")

@@ -1,0 +1,120 @@
+"""Which setting makes which stage's result a different one, and nothing more."""
+
+import datetime as dt
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from core.settings import Settings
+from core.stages import Stage, stages_from
+from core.values import (
+    DetectedShots,
+    MediaFacts,
+    Proxy,
+    SourceVersion,
+    StoredFile,
+    Ticket,
+    Transcoded,
+    ValidatedSource,
+)
+from tasks import naming
+
+STAGES = (Stage.VALIDATE, Stage.TRANSCODE, Stage.SHOTS, Stage.STILLS, Stage.EMBED)
+SOURCE = SourceVersion(
+    bucket="uploads", key="a.mp4", etag="e1", last_modified=dt.datetime(2026, 1, 1, tzinfo=dt.UTC), size_bytes=10
+)
+
+
+def ticket(**changes: Any) -> Ticket:
+    return Ticket(**{"video_id": uuid4(), "owner_id": "local", "source": SOURCE, "attempt": 1, **changes})
+
+
+def names(settings: Settings, holder: Ticket | None = None, sha256: str = "abc", width: int = 1920) -> dict[Stage, str]:
+    """Chain the stages as the flow does; give each one's fingerprint."""
+    holder = holder or ticket()
+    facts = MediaFacts(container="mp4", duration_s="4.0", width=width, height=1080, frame_rate="25", video_codec="h264")
+    validated_name = naming.validate(settings, holder)
+    source = ValidatedSource(fingerprint=validated_name, sha256=sha256, size_bytes=10, facts=facts)
+    proxy_name = naming.proxy(settings, holder, source)
+    file = StoredFile(key="k", size_bytes=1, etag="e")
+    transcoded = Transcoded(
+        fingerprint=naming.transcode(settings, holder, source),
+        duration_s="4.0",
+        frames=100,
+        renditions=(),
+        proxy=Proxy(width=398, height=224, fingerprint=proxy_name, file=file),
+    )
+    detected = DetectedShots(fingerprint=naming.shots(settings, holder, transcoded), shots=(), scenes=())
+    return {
+        Stage.VALIDATE: validated_name,
+        Stage.TRANSCODE: transcoded.fingerprint,
+        Stage.SHOTS: detected.fingerprint,
+        Stage.STILLS: naming.stills(settings, holder, transcoded, detected),
+        Stage.EMBED: naming.embed(settings, holder, transcoded, detected),
+    }
+
+
+def changed(before: dict[Stage, str], after: dict[Stage, str]) -> set[Stage]:
+    return {stage for stage in STAGES if before[stage] != after[stage]}
+
+
+EVERYTHING_AFTER_THE_CUT = {Stage.SHOTS, Stage.STILLS, Stage.EMBED}
+TABLE = [
+    # setting, value, the stages whose results it makes new ones
+    ("limits.max_frames", 1000, {Stage.VALIDATE}),
+    ("limits.max_width", 1280, {Stage.VALIDATE}),
+    ("limits.error_budget", 0.5, {Stage.VALIDATE}),
+    ("media.ladder", (1080, 360), {Stage.TRANSCODE}),
+    ("media.crf", 30, {Stage.TRANSCODE}),
+    ("media.preset", "fast", {Stage.TRANSCODE}),
+    ("media.segment_s", 4, {Stage.TRANSCODE}),
+    ("media.audio_bitrate_kbps", 64, {Stage.TRANSCODE}),
+    ("media.proxy_short_side", 256, {Stage.TRANSCODE, *EVERYTHING_AFTER_THE_CUT}),
+    ("shots.min_scene_s", 2.5, EVERYTHING_AFTER_THE_CUT),
+    ("shots.max_scene_s", 30.0, EVERYTHING_AFTER_THE_CUT),
+    ("stills.sheet_columns", 6, {Stage.STILLS}),
+    ("stills.poster_short_side", 128, {Stage.STILLS}),
+    ("encoder.frames_per_scene", 9, {Stage.EMBED}),
+    ("encoder.device", "cpu", set()),
+    ("media.threads", 3, set()),
+    ("media.stall_timeout", dt.timedelta(seconds=5), set()),
+    ("media.chunk_s", 30, set()),
+    ("storage.endpoint", "elsewhere:1", set()),
+    ("service.port", 1, set()),
+    ("owner_id", "someone", set()),
+]
+
+
+@pytest.mark.parametrize(("setting", "value", "expected"), TABLE, ids=[row[0] for row in TABLE])
+def test_a_setting_invalidates_exactly_the_stages_it_changes(setting: str, value: object, expected: set[Stage]):
+    before = Settings()
+    group, _, field = setting.rpartition(".")
+    update = {group: getattr(before, group).model_copy(update={field: value})} if group else {field: value}
+    assert changed(names(before), names(before.model_copy(update=update))) == expected
+
+
+@pytest.mark.parametrize("first", STAGES)
+def test_a_forced_rerun_makes_that_stage_and_those_after_it_anew(first: Stage):
+    generations = dict.fromkeys(stages_from(first), 1)
+    after = changed(names(Settings()), names(Settings(), ticket(generations=generations)))
+    assert after == set(stages_from(first)) - {Stage.PUBLISH}
+
+
+def test_an_overwritten_source_is_validated_anew_and_the_same_bytes_keep_all_that_follows():
+    again = SOURCE.model_copy(update={"last_modified": SOURCE.last_modified + dt.timedelta(seconds=1)})
+    assert changed(names(Settings()), names(Settings(), ticket(source=again))) == {Stage.VALIDATE}
+
+
+def test_other_bytes_change_all_that_follows_validation():
+    assert changed(names(Settings()), names(Settings(), sha256="def")) == set(STAGES) - {Stage.VALIDATE}
+
+
+def test_the_attempt_changes_no_fingerprint():
+    assert changed(names(Settings(), ticket(attempt=1)), names(Settings(), ticket(attempt=2))) == set()
+
+
+def test_a_version_id_names_a_version_better_than_etag_and_time():
+    versioned = SOURCE.model_copy(update={"version_id": "v1"})
+    assert versioned.version == "v1"
+    assert SOURCE.version == "e1@2026-01-01T00:00:00+00:00"
