@@ -6,11 +6,16 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+from urllib.parse import quote
+
+from core.errors import StackFailed
 
 #: Bytes of a unix socket's path that Linux can bind, its closing zero left out (`man 7 unix`).
 MAX_SOCKET_PATH: Final = 107
 #: Names that Postgres gives to its socket in the folder it is told.
 POSTGRES_SOCKET: Final = ".s.PGSQL.5432"
+#: The only role; whoever may enter the socket's folder is trusted, and only its owner may.
+POSTGRES_ROLE: Final = "dailies"
 
 
 @dataclass(frozen=True)
@@ -64,10 +69,19 @@ class Layout:
         return self.logs / f"{part}.log"
 
     def make(self) -> None:
-        """Make the folders; the data folder is its owner's alone unless it existed before."""
-        self.data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for folder in (self.store, self.prefect, self.logs, self.scratch):
-            folder.mkdir(mode=0o700, exist_ok=True)
+        """Make the folders; the data folder is its owner's alone unless it existed before.
+
+        Raises:
+            StackFailed: the place cannot be written to.
+        """
+        try:
+            self.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for folder in (self.store, self.prefect, self.logs, self.scratch):
+                folder.mkdir(mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise StackFailed(
+                f"the data folder {self.data} cannot be used ({error.strerror}). Name another one with --data."
+            ) from error
 
 
 def socket_folder(postgres: Path) -> Path:
@@ -77,3 +91,8 @@ def socket_folder(postgres: Path) -> Path:
         return inside
     name = hashlib.sha256(os.fsencode(postgres)).hexdigest()[:16]
     return Path(tempfile.gettempdir()) / f"dailies-{name}"
+
+
+def postgres_url(postgres: Path, database: str, driver: str = "postgresql+psycopg") -> str:
+    """Give the SQLAlchemy URL of one database of the cluster in `postgres`."""
+    return f"{driver}://{POSTGRES_ROLE}@/{database}?host={quote(str(socket_folder(postgres)), safe='/')}"

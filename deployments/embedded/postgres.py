@@ -9,20 +9,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
-from urllib.parse import quote
 
+import psutil
 import psycopg
 from psycopg import sql
 
-from core.errors import MissingDependency, StackFailed
+from core.errors import DatabaseUnavailable, MissingDependency, StackFailed
 from deployments.embedded.account import Account, account_for_postgres, give, open_passage
-from deployments.embedded.layout import POSTGRES_SOCKET, socket_folder
+from deployments.embedded.layout import POSTGRES_ROLE, POSTGRES_SOCKET, postgres_url, socket_folder
 from deployments.embedded.logs import tail
 from deployments.embedded.parts import Part
 from deployments.embedded.processes import end, spawn, wait_until_ready
 
-#: The only role; whoever may enter the socket's folder is trusted, and only the owner may.
-ROLE: Final = "dailies"
 #: Databases and the extensions each one needs.
 DATABASES: Final = {"dailies": ("vector", "pg_trgm", "unaccent"), "prefect": ("pg_trgm",)}
 #: Recovery after a crash replays at most max_wal_size; slow disks take minutes.
@@ -61,11 +59,6 @@ def programs() -> Path:
     return Path(found.submodule_search_locations[0]) / "pginstall" / "bin"
 
 
-def url(folder: Path, database: str, driver: str = "postgresql+psycopg") -> str:
-    """Give the SQLAlchemy URL of one database of the cluster in `folder`."""
-    return f"{driver}://{ROLE}@/{database}?host={quote(str(socket_folder(folder)), safe='/')}"
-
-
 def postgres_part(folder: Path, log: Path, *, durable: bool = True) -> Part:
     """Describe the Postgres whose cluster lies in `folder`.
 
@@ -92,7 +85,7 @@ def postgres_part(folder: Path, log: Path, *, durable: bool = True) -> Part:
         orphan_signal=signal.SIGINT,
         start_within_s=START_WITHIN_S,
         stop_within_s=30.0,
-        url=url(folder, "dailies"),
+        url=postgres_url(folder, "dailies"),
     )
 
 
@@ -111,7 +104,7 @@ def embedded_postgres(folder: Path, *, durable: bool = False) -> Iterator[str]:
         if not wait_until_ready(process, part):
             raise StackFailed(f"postgres did not start:\n{tail(part.log)}")
         part.complete()
-        yield url(folder, "dailies")
+        yield postgres_url(folder, "dailies")
     finally:
         end(process, part)
 
@@ -127,8 +120,23 @@ def _prepare(folder: Path, account: Account | None, *, durable: bool) -> None:
         open_passage(folder)
     if not (folder / "cluster").exists():
         _initdb(folder, account)
+    _forget_dead(folder / "cluster" / "postmaster.pid", folder)
+    _forget_dead(socket / f"{POSTGRES_SOCKET}.lock", folder)
     fsync = "on" if durable else "off"
     (folder / "postgres.conf").write_text(_SETTINGS.format(socket=str(socket).replace("'", "''"), fsync=fsync))
+
+
+def _forget_dead(pid_file: Path, folder: Path) -> None:
+    """Remove what a killed Postgres left: its process id may long be another program's, which would stop the start."""
+    try:
+        process = psutil.Process(int(pid_file.read_text().split()[0]))
+        if process.name() == "postgres" and Path(process.cwd()).is_relative_to(folder):
+            return
+    except FileNotFoundError:
+        return
+    except (ValueError, IndexError, psutil.Error):
+        pass
+    pid_file.unlink(missing_ok=True)
 
 
 def _initdb(folder: Path, account: Account | None) -> None:
@@ -137,7 +145,7 @@ def _initdb(folder: Path, account: Account | None) -> None:
     shutil.rmtree(draft, ignore_errors=True)
     # The built-in C.UTF-8 sorts and folds the same on every machine, whatever locales are installed.
     locale = ("--encoding=UTF8", "--no-locale", "--locale-provider=builtin", "--builtin-locale=C.UTF-8")
-    argv = [str(programs() / "initdb"), "-D", str(draft), f"--username={ROLE}", "--auth=trust", *locale]
+    argv = [str(programs() / "initdb"), "-D", str(draft), f"--username={POSTGRES_ROLE}", "--auth=trust", *locale]
     try:
         subprocess.run(
             argv,
@@ -162,7 +170,7 @@ def _initdb(folder: Path, account: Account | None) -> None:
 
 def _connect(folder: Path, database: str) -> psycopg.Connection:
     return psycopg.connect(
-        host=str(socket_folder(folder)), user=ROLE, dbname=database, autocommit=True, connect_timeout=2
+        host=str(socket_folder(folder)), user=POSTGRES_ROLE, dbname=database, autocommit=True, connect_timeout=2
     )
 
 
@@ -178,7 +186,18 @@ def _answers(folder: Path) -> bool:
 
 
 def _make_databases(folder: Path) -> None:
-    """Make databases and extensions that are not there yet."""
+    """Make databases and extensions that are not there yet.
+
+    Raises:
+        DatabaseUnavailable: it stopped answering (transient).
+    """
+    try:
+        _add_missing(folder)
+    except psycopg.Error as error:
+        raise DatabaseUnavailable(f"the databases could not be made: {error}") from error
+
+
+def _add_missing(folder: Path) -> None:
     with _connect(folder, "postgres") as session:
         have = {name for (name,) in session.execute("SELECT datname FROM pg_database")}
         for name in DATABASES.keys() - have:

@@ -69,6 +69,18 @@ def family(pid: int) -> list[psutil.Process]:
         return []
 
 
+def reap_adopted(own: Iterable[int]) -> None:
+    """Collect adopted children that have ended; those in `own` are collected by who started them."""
+    spared = set(own)
+    try:
+        while (ended := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)) is not None:
+            if ended.si_pid in spared:
+                return
+            os.waitpid(ended.si_pid, 0)
+    except ChildProcessError:
+        return
+
+
 def kill(processes: Iterable[psutil.Process], patience_s: float = 5.0) -> None:
     """Kill processes and wait until they are gone; those already gone are no error."""
     listed = list(processes)
@@ -80,18 +92,22 @@ def kill(processes: Iterable[psutil.Process], patience_s: float = 5.0) -> None:
     psutil.wait_procs(listed, timeout=patience_s)
 
 
-def end(process: subprocess.Popen[bytes], part: Part, deadline_s: float | None = None) -> None:
-    """Ask a part to end, wait for it, kill it when it does not, and kill what it leaves behind."""
+def end(process: subprocess.Popen[bytes], part: Part, is_urgent: Callable[[], bool] = lambda: False) -> None:
+    """Ask a part to end, wait for it, kill it when it does not, and kill what it leaves behind.
+
+    Args:
+        is_urgent: asked while waiting; True ends the wait.
+    """
     relatives = family(process.pid)
     if process.poll() is None:
         process.send_signal(part.stop_signal)
-        try:
-            process.wait(part.stop_within_s if deadline_s is None else deadline_s)
-        except subprocess.TimeoutExpired:
-            relatives = [*relatives, *family(process.pid)]
-            process.kill()
-            process.wait()
-    kill([p for p in relatives if p.pid != process.pid])
+        deadline = time.monotonic() + part.stop_within_s
+        while process.poll() is None and time.monotonic() < deadline and not is_urgent():
+            time.sleep(POLL_S)
+        relatives += [p for p in family(process.pid) if p not in relatives]
+        process.kill()
+        process.wait()
+    kill(p for p in relatives if p.pid != process.pid)
     part.sweep()
 
 

@@ -15,6 +15,7 @@ from minio import Minio
 from minio.error import MinioException
 
 from core.errors import MissingDependency, StackFailed
+from deployments.embedded.files import write_private
 from deployments.embedded.logs import tail
 from deployments.embedded.parts import Part
 from deployments.embedded.ports import LOOPBACK, choose_ports
@@ -171,15 +172,6 @@ def _notification(webhook: Webhook | None) -> str:
         "backoff_seconds = 1\n"
         "max_backoff_seconds = 30\n"
     )
-
-
-def write_private(path: Path, text: str) -> None:
-    """Replace a file's content in one step; nobody but its owner ever reads it."""
-    draft = path.with_name(f".{path.name}.new")
-    draft.unlink(missing_ok=True)
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(text)
-    draft.replace(path)
 
 
 def _answers(access: Access, buckets: tuple[str, ...]) -> bool:

@@ -1,0 +1,49 @@
+"""One supervisor a data folder: a lock that the kernel drops with the process that holds it."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from core.errors import StackFailed
+
+
+class AlreadyLocked(StackFailed):
+    """Another process supervises this data folder."""
+
+
+@contextmanager
+def hold(path: Path) -> Iterator[None]:
+    """Hold the lock; the file names its holder and stays behind, which means nothing.
+
+    Raises:
+        AlreadyLocked: another process holds it.
+    """
+    with path.open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise AlreadyLocked from error
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        try:
+            yield
+        finally:
+            file.truncate(0)
+
+
+def holder(path: Path) -> int | None:
+    """Give the process id of who holds the lock; None when nobody does."""
+    try:
+        file = path.open("r")
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            text = file.read()
+            return int(text) if text.isdecimal() else -1  # -1: taken this instant, name not written yet
+        return None

@@ -1,0 +1,255 @@
+"""Keeps parts alive: starts them as soon as what they need is ready, restarts them, ends them in reverse order.
+
+One thread does it all, on purpose: the kernel's promise to end a child with its parent is bound to
+the thread that started it.
+"""
+
+import datetime as dt
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Final
+
+import psutil
+
+from core.errors import DailiesError, StackFailed
+from deployments.embedded.logs import rotate, tail
+from deployments.embedded.parts import Part
+from deployments.embedded.processes import POLL_S, adopt_orphans, end, family, kill, reap_adopted, spawn
+from deployments.embedded.state import PartState, PartStatus, Phase
+
+#: Pause before the first restart and the longest pause, seconds; doubled from one to the next.
+FIRST_PAUSE_S: Final = 0.5
+LONGEST_PAUSE_S: Final = 30.0
+#: A part that was up for this long has proved itself: its next pause is the first one again.
+STABLE_S: Final = 60.0
+#: How often logs are looked at, seconds.
+_LOG_CHECK_S: Final = 30.0
+_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def pause_s(failures: int) -> float:
+    """Give the pause before a restart: 0.5, 1, 2, 4 ... 30 seconds after 1, 2, 3, 4 ... failures in a row."""
+    return min(FIRST_PAUSE_S * 2.0 ** min(failures - 1, 16), LONGEST_PAUSE_S)
+
+
+def describe_exit(code: int | None) -> str:
+    """Say in words how a process ended."""
+    if code is None:
+        return "not ended"
+    if code >= 0:
+        return f"exit {code}"
+    try:
+        return f"signal {signal.Signals(-code).name}"
+    except ValueError:
+        return f"signal {-code}"
+
+
+@dataclass
+class _Kept:
+    """A part and what has become of it."""
+
+    part: Part
+    state: PartState = PartState.WAITING
+    process: subprocess.Popen[bytes] | None = None
+    restarts: int = 0
+    failures: int = 0
+    #: Monotonic: when it entered its state; when it may be started next.
+    entered: float = 0.0
+    not_before: float = 0.0
+    since: dt.datetime = field(default_factory=lambda: dt.datetime.now(dt.UTC))
+    ready_s: float | None = None
+    last_exit: str | None = None
+    #: Size of the log when it was last started: what was written before is an older story.
+    log_mark: int = 0
+
+    def enter(self, state: PartState) -> None:
+        self.state, self.entered, self.since = state, time.monotonic(), dt.datetime.now(dt.UTC)
+
+    @property
+    def is_settled(self) -> bool:
+        return self.state in {PartState.UP, PartState.DONE}
+
+    def status(self) -> PartStatus:
+        return PartStatus(
+            name=self.part.name,
+            state=self.state,
+            pid=self.process.pid if self.process and self.state in {PartState.STARTING, PartState.UP} else None,
+            restarts=self.restarts,
+            since=self.since,
+            ready_s=self.ready_s,
+            url=self.part.url,
+            last_exit=self.last_exit,
+            log=str(self.part.log),
+        )
+
+
+class Supervisor:
+    """Runs parts until it is told to stop; `record` hears of every change, `say` of what a person wants to know."""
+
+    def __init__(
+        self,
+        parts: Sequence[Part],
+        environment: Mapping[str, str],
+        *,
+        record: Callable[[Phase, tuple[PartStatus, ...]], None] = lambda _phase, _parts: None,
+        say: Callable[[str], None] = lambda _line: None,
+    ) -> None:
+        self._kept = [_Kept(part) for part in parts]
+        self._environment = dict(environment)
+        self._record = record
+        self._say = say
+        self._phase = Phase.STARTING
+        self._recorded: object = None
+        self._stops = 0
+        self._logs_checked = time.monotonic()
+
+    def run(self) -> None:
+        """Start every part and keep it alive until SIGINT, SIGTERM or SIGHUP; then end them all.
+
+        A second signal ends them at once. The caller's process must have no other children.
+
+        Raises:
+            StackFailed: a part did not start the first time; everything was ended again.
+        """
+        adopt_orphans()
+        with self._signals():
+            try:
+                self._watch()
+            finally:
+                self._end_all()
+
+    def _watch(self) -> None:
+        while not self._stops:
+            for kept in self._kept:
+                self._advance(kept)
+            if self._phase is Phase.STARTING and all(kept.is_settled for kept in self._kept):
+                self._phase = Phase.UP
+            self._publish()
+            reap_adopted(kept.process.pid for kept in self._kept if kept.process)
+            self._bound_logs()
+            time.sleep(POLL_S if self._phase is Phase.STARTING else 4 * POLL_S)
+
+    def _advance(self, kept: _Kept) -> None:
+        """Move one part on by at most one state."""
+        match kept.state:
+            case PartState.WAITING | PartState.RESTARTING:
+                if time.monotonic() >= kept.not_before and self._has_what_it_needs(kept):
+                    self._start(kept)
+            case PartState.STARTING:
+                self._check_start(kept)
+            case PartState.UP:
+                assert kept.process is not None
+                if kept.process.poll() is not None:
+                    self._restart_later(kept)
+                elif kept.failures and time.monotonic() - kept.entered > STABLE_S:
+                    kept.failures = 0
+            case _:
+                pass
+
+    def _has_what_it_needs(self, kept: _Kept) -> bool:
+        return all(other.is_settled for other in self._kept if other.part.name in kept.part.needs)
+
+    def _start(self, kept: _Kept) -> None:
+        part = kept.part
+        rotate(part.log)
+        kept.log_mark = part.log.stat().st_size if part.log.exists() else 0
+        try:
+            part.prepare()
+            kept.process = spawn(part, self._environment)
+        except (DailiesError, OSError) as error:
+            self._failed(kept, f"{part.name} could not be started: {error}")
+            return
+        kept.enter(PartState.STARTING)
+
+    def _check_start(self, kept: _Kept) -> None:
+        part, process = kept.part, kept.process
+        assert process is not None
+        code = process.poll()
+        if code is not None:
+            if part.is_one_shot and code == 0:
+                self._settle(kept, PartState.DONE)
+            else:
+                self._failed(kept, f"{part.name} ended while it was starting ({describe_exit(code)})")
+        elif time.monotonic() - kept.entered > part.start_within_s:
+            self._failed(kept, f"{part.name} was not ready after {part.start_within_s:.0f} s")
+        elif not part.is_one_shot and part.is_ready():
+            try:
+                part.complete()
+            except DailiesError as error:
+                self._failed(kept, f"{part.name} started, but: {error}")
+            else:
+                self._settle(kept, PartState.UP)
+
+    def _settle(self, kept: _Kept, state: PartState) -> None:
+        kept.ready_s = time.monotonic() - kept.entered
+        kept.enter(state)
+        verb = "done" if state is PartState.DONE else "ready"
+        again = f", restart {kept.restarts}" if kept.restarts else ""
+        self._say(f"{kept.part.name:<10} {verb} in {kept.ready_s:4.1f} s  {kept.part.url or ''}{again}".rstrip())
+
+    def _failed(self, kept: _Kept, reason: str) -> None:
+        """During the first start this ends the stack; later it is one more reason to try again."""
+        if self._phase is Phase.STARTING:
+            last = tail(kept.part.log, since=kept.log_mark)
+            raise StackFailed(f"{reason}; the end of {kept.part.log}:\n{last}" if last else f"{reason}.")
+        self._say(reason)
+        self._restart_later(kept)
+
+    def _restart_later(self, kept: _Kept) -> None:
+        if kept.process is not None:
+            self._end(kept)
+            kept.last_exit = describe_exit(kept.process.returncode)
+        kept.restarts += 1
+        kept.failures += 1
+        wait_s = pause_s(kept.failures)
+        kept.not_before = time.monotonic() + wait_s
+        kept.enter(PartState.RESTARTING)
+        self._say(f"{kept.part.name:<10} ended ({kept.last_exit or 'not started'}); started again in {wait_s:.1f} s")
+
+    def _end(self, kept: _Kept) -> None:
+        """End one part. Flow runs of a worker that died by itself were adopted: they may finish."""
+        if kept.process is not None:
+            end(kept.process, kept.part, is_urgent=lambda: self._stops > 1)
+
+    def _end_all(self) -> None:
+        self._phase = Phase.STOPPING
+        for kept in reversed(self._kept):
+            if kept.process is not None and kept.state is not PartState.DONE:
+                self._publish()
+                self._end(kept)
+                kept.last_exit = describe_exit(kept.process.returncode)
+            if kept.state is not PartState.DONE:
+                kept.enter(PartState.DOWN)
+        me = psutil.Process().pid
+        kill(p for p in family(me) if p.pid != me)
+        reap_adopted(())
+        self._publish()
+
+    def _publish(self) -> None:
+        seen = (self._phase, tuple(kept.status() for kept in self._kept))
+        if seen != self._recorded:
+            self._recorded = seen
+            self._record(*seen)
+
+    def _bound_logs(self) -> None:
+        if time.monotonic() - self._logs_checked > _LOG_CHECK_S:
+            self._logs_checked = time.monotonic()
+            for kept in self._kept:
+                rotate(kept.part.log)
+
+    @contextmanager
+    def _signals(self) -> Iterator[None]:
+        def stop(_number: int, _frame: FrameType | None) -> None:
+            self._stops += 1
+
+        before = {number: signal.signal(number, stop) for number in _SIGNALS}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
