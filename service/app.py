@@ -1,0 +1,45 @@
+"""The HTTP application, put together."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from starlette.concurrency import run_in_threadpool
+
+from core.settings import Settings, get_settings
+from service import files, health, search, uploads, videos, webhook
+from service.door import Door
+from service.errors import answer_errors
+from service.sweep import DISPATCH_AFTER_S, RECONCILE_AFTER_S, Job, Repeated, dispatch_inbox, reconcile_all
+
+
+def create_app(
+    settings: Settings | None = None, *, dispatch: Job = dispatch_inbox, reconcile: Job = reconcile_all
+) -> FastAPI:
+    """Build the service; nothing is connected before the first request.
+
+    Args:
+        dispatch: asks for the runs of waiting inbox rows; done in a thread of its own, after events and by the clock.
+        reconcile: finds what was lost; done in another thread by the clock.
+    """
+    settings = settings or get_settings()
+    dispatcher = Repeated(dispatch, settings, DISPATCH_AFTER_S)
+    sweeper = Repeated(reconcile, settings, RECONCILE_AFTER_S)
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        dispatcher.start()
+        sweeper.start()
+        try:
+            yield
+        finally:
+            await run_in_threadpool(dispatcher.stop)
+            await run_in_threadpool(sweeper.stop)
+
+    # The interactive pages of FastAPI load their scripts from the internet; the schema itself stays.
+    app = FastAPI(title="Dailies", lifespan=lifespan, docs_url=None, redoc_url=None)
+    app.state.door = Door(settings=settings, wake=dispatcher.wake)
+    answer_errors(app)
+    for part in (health, webhook, uploads, videos, files, search):
+        app.include_router(part.router)
+    return app

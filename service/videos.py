@@ -1,0 +1,99 @@
+"""Videos: the list, one in full, and how far one is."""
+
+import base64
+import binascii
+import datetime as dt
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Query
+from sqlalchemy import select
+from sqlalchemy.orm import Session, selectinload
+
+from core.errors import NotFound
+from models import Video, VideoStatus
+from models.reading import list_videos, video_with_parts
+from service.documents import (
+    StatusDocument,
+    VideoDocument,
+    VideoPage,
+    document_of,
+    status_of,
+    summary_of,
+)
+from service.door import DoorOf
+from service.errors import MalformedRequest
+
+router = APIRouter(tags=["videos"])
+
+
+@router.get("/videos")
+def videos(
+    door: DoorOf,
+    status: VideoStatus | None = None,
+    limit: Annotated[int, Query(ge=1, le=500)] = 50,
+    cursor: Annotated[str | None, Query(max_length=200)] = None,
+) -> VideoPage:
+    """List videos, newest first."""
+    with door.transaction() as session:
+        found = list_videos(
+            session,
+            owner_id=door.settings.owner_id,
+            status=status,
+            after=place_of(cursor) if cursor else None,
+            limit=limit + 1,
+        )
+    page = found[:limit]
+    return VideoPage(
+        videos=[summary_of(video, door.settings) for video in page],
+        next=cursor_at(page[-1]) if len(found) > limit else None,
+    )
+
+
+@router.get("/videos/{video_id}")
+def video(door: DoorOf, video_id: UUID) -> VideoDocument:
+    """Show everything about one video."""
+    with door.transaction() as session:
+        found = owned_by(video_with_parts(session, video_id), door.settings.owner_id, video_id)
+        return document_of(found, door.settings)
+
+
+@router.get("/videos/{video_id}/status")
+def status(door: DoorOf, video_id: UUID) -> StatusDocument:
+    """Show how far one video is."""
+    with door.transaction() as session:
+        return status_of(owned_by(_with_ledger(session, video_id), door.settings.owner_id, video_id))
+
+
+def owned_by(video: Video | None, owner_id: str, video_id: UUID) -> Video:
+    """Give the video when it is this owner's.
+
+    Raises:
+        NotFound: there is none, or it is somebody else's, which sounds the same (permanent).
+    """
+    if video is None or video.owner_id != owner_id:
+        raise NotFound(f"There is no video {video_id}.")
+    return video
+
+
+def _with_ledger(session: Session, video_id: UUID) -> Video | None:
+    return session.scalar(select(Video).where(Video.id == video_id).options(selectinload(Video.stage_runs)))
+
+
+def cursor_at(video: Video) -> str:
+    """Write down a place in the list, opaque to the caller."""
+    place = f"{video.created_at.isoformat()} {video.id}"
+    return base64.urlsafe_b64encode(place.encode()).decode()
+
+
+def place_of(cursor: str) -> tuple[dt.datetime, UUID]:
+    """Read a place in the list.
+
+    Raises:
+        MalformedRequest: this is no cursor of ours (permanent).
+    """
+    try:
+        moment, _, video_id = base64.urlsafe_b64decode(cursor).decode().partition(" ")
+        return dt.datetime.fromisoformat(moment), UUID(video_id)
+    except (ValueError, binascii.Error) as error:
+        raise MalformedRequest("cursor: take it from `next` of the page before.") from error
