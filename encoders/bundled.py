@@ -54,7 +54,9 @@ class BundledEncoder:
 
     def preprocess(self, frames: Frames) -> Tensor:
         """Scale whole frames to (n, 3, height, width), short side 224, about -1 to 1."""
-        pixels = torch.from_numpy(frames).to(self._device).permute(0, 3, 1, 2).float()
+        # Frames cut out of a pipe's bytes are read-only, which torch warns of: those are copied.
+        writable = np.require(frames, requirements=["C", "W"])
+        pixels = torch.from_numpy(writable).to(self._device).permute(0, 3, 1, 2).float()
         size = input_size(frames.shape[1], frames.shape[2])
         if size != tuple(pixels.shape[2:]):
             pixels = functional.interpolate(pixels, size=size, mode="bicubic", antialias=True, align_corners=False)
