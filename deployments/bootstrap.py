@@ -8,7 +8,8 @@ from typing import Any, Final
 
 import yaml
 from prefect.client.orchestration import SyncPrefectClient
-from prefect.client.schemas.actions import WorkPoolCreate, WorkPoolUpdate
+from prefect.client.schemas.actions import DeploymentScheduleCreate, WorkPoolCreate, WorkPoolUpdate
+from prefect.client.schemas.schedules import construct_schedule
 from prefect.exceptions import ObjectNotFound
 from prefect.flows import load_flow_from_entrypoint
 from prefect.utilities.callables import parameter_schema
@@ -17,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from core.errors import DailiesError
 from core.settings import Settings, get_settings
+from deployments.automations import ensure_automations
 from dispatch.runs import prefect_client
 from models import migrate
 from models.session import database_errors, engine_for
@@ -56,6 +58,18 @@ class PoolReference(BaseModel):
     job_variables: dict[str, Any] = Field(default_factory=dict)
 
 
+class Schedule(BaseModel):
+    """When a deployment runs by itself."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    interval: int | None = None
+    cron: str | None = None
+    timezone: str = "UTC"
+    slug: str
+    active: bool = True
+
+
 class Deployment(BaseModel):
     """One entry of prefect.yaml; a key we do not know is an error, where Prefect would ignore it."""
 
@@ -67,7 +81,7 @@ class Deployment(BaseModel):
     tags: list[str]
     work_pool: PoolReference
     parameters: dict[str, Any] = Field(default_factory=dict)
-    schedules: list[dict[str, Any]] = Field(default_factory=list)
+    schedules: list[Schedule] = Field(default_factory=list)
 
 
 def deployments(path: Path = PREFECT_YAML) -> list[Deployment]:
@@ -100,6 +114,7 @@ def bootstrap_workflow(settings: Settings) -> None:
             _ensure_queue(client, settings.workflow.work_pool, queue)
         for deployment in deployments():
             _deploy(client, deployment)
+        ensure_automations(client)
     DailiesManifests.register_type_and_schema()
     DailiesManifests().save(BLOCK_NAME, overwrite=True)
 
@@ -142,7 +157,15 @@ def _deploy(client: SyncPrefectClient, wanted: Deployment) -> None:
         parameter_openapi_schema=parameter_schema(flow).model_dump_for_openapi(),
         enforce_parameter_schema=True,
         pull_steps=[],
+        schedules=[_schedule(schedule) for schedule in wanted.schedules],
     )
+
+
+def _schedule(wanted: Schedule) -> DeploymentScheduleCreate:
+    when = construct_schedule(
+        interval=wanted.interval, cron=wanted.cron, timezone=wanted.timezone if wanted.cron else None
+    )
+    return DeploymentScheduleCreate(schedule=when, active=wanted.active, slug=wanted.slug)
 
 
 def main() -> None:

@@ -10,31 +10,49 @@ from core.settings import Settings, get_settings
 from service import files, health, search, uploads, videos, webhook
 from service.door import Door
 from service.errors import answer_errors
-from service.sweep import DISPATCH_AFTER_S, RECONCILE_AFTER_S, Job, Repeated, dispatch_inbox, reconcile_all
+from service.sweep import (
+    DISPATCH_AFTER_S,
+    RECONCILE_AFTER_S,
+    SETTLE_EVERY,
+    Job,
+    Repeated,
+    dispatch_inbox,
+    reconcile_all,
+    settle_runs,
+)
 
 
 def create_app(
-    settings: Settings | None = None, *, dispatch: Job = dispatch_inbox, reconcile: Job = reconcile_all
+    settings: Settings | None = None,
+    *,
+    dispatch: Job = dispatch_inbox,
+    settle: Job = settle_runs,
+    reconcile: Job = reconcile_all,
 ) -> FastAPI:
     """Build the service; nothing is connected before the first request.
 
     Args:
         dispatch: asks for the runs of waiting inbox rows; done in a thread of its own, after events and by the clock.
-        reconcile: finds what was lost; done in another thread by the clock.
+        settle: follows the runs of live videos; done in another thread every few seconds.
+        reconcile: finds what was lost; done in a third thread by the clock.
     """
     settings = settings or get_settings()
-    dispatcher = Repeated(dispatch, settings, DISPATCH_AFTER_S)
-    sweeper = Repeated(reconcile, settings, RECONCILE_AFTER_S)
+    dispatcher = Repeated(dispatch, settings, first_after_s=DISPATCH_AFTER_S)
+    background = (
+        dispatcher,
+        Repeated(settle, settings, first_after_s=RECONCILE_AFTER_S, period=SETTLE_EVERY),
+        Repeated(reconcile, settings, first_after_s=RECONCILE_AFTER_S),
+    )
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        dispatcher.start()
-        sweeper.start()
+        for job in background:
+            job.start()
         try:
             yield
         finally:
-            await run_in_threadpool(dispatcher.stop)
-            await run_in_threadpool(sweeper.stop)
+            for job in background:
+                await run_in_threadpool(job.stop)
 
     # The interactive pages of FastAPI load their scripts from the internet; the schema itself stays.
     app = FastAPI(title="Dailies", lifespan=lifespan, docs_url=None, redoc_url=None)

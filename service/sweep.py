@@ -17,6 +17,8 @@ Job = Callable[[Settings], object]
 DISPATCH_AFTER_S: Final = 1.0
 #: Seconds from the start of the service to the first reconcile.
 RECONCILE_AFTER_S: Final = 5.0
+#: How often the runs of live videos are looked at: one query of the database, one of Prefect, both by key.
+SETTLE_EVERY: Final = dt.timedelta(seconds=5)
 #: Seconds after a pass that failed until the next one; doubled each time up to the usual period.
 FIRST_RETRY_S: Final = 2.0
 
@@ -36,6 +38,13 @@ def reconcile_all(settings: Settings) -> object:
     return reconcile(settings)
 
 
+def settle_runs(settings: Settings) -> object:
+    """Follow the runs of live videos: resume what crashed, mark what failed."""
+    from dispatch.settle import settle
+
+    return settle(settings)
+
+
 class Repeated:
     """A thread that does one job: when it is woken, and every period.
 
@@ -43,11 +52,13 @@ class Repeated:
     runs cause one more pass.
     """
 
-    def __init__(self, job: Job, settings: Settings, first_after_s: float) -> None:
+    def __init__(
+        self, job: Job, settings: Settings, *, first_after_s: float, period: dt.timedelta | None = None
+    ) -> None:
         self._job = job
         self._settings = settings
         self._first_after_s = first_after_s
-        self._period: dt.timedelta = settings.service.reconcile_every
+        self._period = period or settings.service.reconcile_every
         self._woken = Event()
         self._ending = Event()
         self._thread = Thread(target=self._run, name=job.__name__, daemon=True)

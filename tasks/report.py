@@ -18,8 +18,10 @@ def indexed(
     sound = facts.audio_codec or "no sound"
     lines = [
         f"# {ticket.source.key}",
-        f"**In:** {facts.container}, {facts.video_codec}, {facts.width}x{facts.height} at {float(facts.frame_rate):.3g} fps, "
-        f"{sound}, {float(transcoded.duration_s):.2f} s, {source.size_bytes:,} bytes",
+        (
+            f"**In:** {facts.container}, {facts.video_codec}, {facts.width}x{facts.height} at "
+            f"{float(facts.frame_rate):.3g} fps, {sound}, {float(transcoded.duration_s):.2f} s, {source.size_bytes:,} bytes"
+        ),
         "",
         "| rendition | size | bytes |",
         "|---|---|---|",

@@ -9,7 +9,7 @@ from pydantic import TypeAdapter
 from core.settings import Settings, get_settings
 from core.stages import Stage
 from core.values import Proxy, Rendition, Rung, StoredFile, Ticket, Transcoded, ValidatedSource, Value
-from media.ladder import rungs_for
+from media.ladder import proxy_size, rungs_for
 from media.tools import find_tools
 from storage import keys
 from storage.client import object_store
@@ -89,7 +89,9 @@ def _make(
         path = result.rungs[rung.name]
         made[names[rung.name]] = _keep(ticket, names[rung.name], path, result, rung.width, rung.height)
     if with_proxy and result.proxy is not None:
-        made[proxy_name] = _keep(ticket, proxy_name, result.proxy, result, *result.proxy_size)
+        made[proxy_name] = _keep(
+            ticket, proxy_name, result.proxy, result, *proxy_size(source.facts, settings.media.proxy_short_side)
+        )
     return made
 
 
