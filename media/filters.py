@@ -1,0 +1,91 @@
+"""The filters between decoder and encoders: sizes, colours, and the clock that starts at the first picture."""
+
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Final
+
+from core.values import MediaFacts
+
+#: Steps back in time beyond this are a restarted clock; smaller ones are jitter of a single picture.
+_RESTART_S: Final = 0.5
+#: PQ and HLG to BT.709, in linear light; hable keeps detail in bright parts.
+_TONE_MAP: Final = (
+    "zscale=t=linear:npl=100,format=gbrpf32le,zscale=p=bt709,tonemap=hable:desat=0,zscale=t=bt709:m=bt709:r=tv"
+)
+
+
+def video_graph(
+    facts: MediaFacts, sizes: Sequence[tuple[int, int]], *, can_tone_map: bool, select: str | None = None
+) -> str:
+    """Build the graph from the first video stream to one output [v0], [v1]… per size, largest first.
+
+    Each size is scaled from the one before it, which is cheaper than from the source and as good.
+
+    Args:
+        select: expression in `t` (source clock) that says which pictures enter; None lets all in.
+    """
+    head = [f"select='{select}'"] if select else []
+    # Fields are woven apart before anything scales them together; only pictures flagged so, once each.
+    head += ["bwdif=mode=send_frame:deint=interlaced"] if facts.is_interlaced else []
+    head += [f"setpts='{_shifted(facts) if select else _mended(facts)}'"]
+    chains = []
+    source = "0:V:0"
+    for index, (width, height) in enumerate(sizes):
+        steps = [*head] if index == 0 else []
+        # Square pixels: shapes are right in players that ignore the ratio. TV range: what players expect.
+        steps += [f"scale={width}:{height}:out_range=tv", "setsar=1"]
+        steps += [_TONE_MAP] if index == 0 and facts.is_hdr and can_tone_map else []
+        steps += ["format=yuv420p"]
+        if index + 1 < len(sizes):
+            steps += ["split=2"]
+            chains.append(f"[{source}]{','.join(steps)}[v{index}][c{index}]")
+            source = f"c{index}"
+        else:
+            chains.append(f"[{source}]{','.join(steps)}[v{index}]")
+    return ";".join(chains)
+
+
+def audio_filter(facts: MediaFacts, copies: int) -> str:
+    """Build the graph from the first audio stream to [a0], [a1]…, on the clock of the pictures.
+
+    Silence is put in front where sound begins later, and what sounds before the first picture is cut.
+    """
+    start = _plain(Fraction(facts.start_s))
+    raw = f"PTS-({start})/TB+ld(0)"
+    steps = [
+        f"asetpts='{_monotonic(raw, 'NB_SAMPLES/SR/TB')}'",
+        # async fills gaps with silence: sound would otherwise creep ahead of the pictures.
+        "aresample=48000:async=1:first_pts=0",
+    ]
+    if copies == 1:
+        return f"[0:a:0]{','.join(steps)}[a0]"
+    outputs = "".join(f"[a{index}]" for index in range(copies))
+    return f"[0:a:0]{','.join(steps)},asplit={copies}{outputs}"
+
+
+def _shifted(facts: MediaFacts) -> str:
+    """Move the clock so that the first picture is at zero; rounded, because setpts cuts fractions off."""
+    return f"round(PTS-({_plain(Fraction(facts.start_s))})/TB)"
+
+
+def _mended(facts: MediaFacts) -> str:
+    """Move the clock likewise, and carry on where the source's clock is missing or starts again."""
+    return _monotonic(f"{_shifted(facts)}+ld(0)", f"round(({_plain(1 / facts.frame_rate)})/TB)")
+
+
+def _monotonic(time: str, step: str) -> str:
+    # Variables: 0 what was added since the clock restarted, 1 this frame's time, 2 how far it must move on.
+    jump = f"PREV_OUTPTS+{step}-ld(1)"
+    restarted = f"lt(ld(1),PREV_OUTPTS-{_RESTART_S}/TB)"
+    return (
+        f"st(1,if(isnan(PTS),if(isnan(PREV_OUTPTS),0,PREV_OUTPTS+{step}),{time}));"
+        # A picture before zero can only be the first: the clock then starts there.
+        f"st(2,if(eq(N,0),max(0,-ld(1)),if({restarted},{jump},0)));"
+        "st(0,ld(0)+ld(2));st(1,ld(1)+ld(2));"
+        "if(gt(N,0)*lte(ld(1),PREV_OUTPTS),PREV_OUTPTS+1,ld(1))"
+    )
+
+
+def _plain(value: Fraction) -> str:
+    """Write a number as a quotient, exact for the evaluator."""
+    return f"{value.numerator}/{value.denominator}"

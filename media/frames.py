@@ -1,0 +1,136 @@
+"""Pictures of the analysis proxy as arrays; the source itself is never decoded again."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.errors import EncoderRejected
+from core.values import Scene
+from media.allowed import own_input_args
+from media.launcher import stream_ffmpeg
+from media.timing import FrameTimes, frame_times, picture_size
+from media.tools import Tools
+
+#: Scenes whose pictures are held at once: memory stays flat whatever the length of the video.
+SCENES_PER_BATCH: Final = 16
+#: Pictures read from the pipe at once when all of them are wanted.
+_FRAMES_PER_READ: Final = 256
+#: A picture whose brightness varies less than this (of 255) shows nothing: black, white or fog.
+_BLANK_SPREAD: Final = 6.0
+#: Where in its share of the scene a picture is looked for, and where else when that one is blank.
+_FIRST_CHOICE, _SECOND_CHOICE = 0.5, 0.85
+#: Seconds before the first wanted picture at which decoding may begin.
+_SEEK_MARGIN_S: Final = 0.1
+
+Frames = NDArray[np.uint8]
+
+
+def scene_frames(
+    proxy: Path, scenes: Sequence[Scene], per_scene: int, tools: Tools, *, scenes_per_batch: int = SCENES_PER_BATCH
+) -> Iterator[tuple[Frames, NDArray[np.int64]]]:
+    """Give pictures spread over each scene, in one pass over the proxy, a batch of scenes at a time.
+
+    A blank picture is passed over where its neighbourhood has a better one. Every scene gets at least one
+    picture and at most `per_scene`.
+
+    Yields:
+        (n, height, width, 3) RGB 0-255, and (n,) the index of each picture's scene; both in order of time.
+    Raises:
+        EncoderRejected: the proxy cannot be decoded (permanent).
+    """
+    times = frame_times(proxy)
+    for first in range(0, len(scenes), scenes_per_batch):
+        yield batch_frames(proxy, times, scenes[first : first + scenes_per_batch], per_scene, tools)
+
+
+def batch_frames(
+    proxy: Path, times: FrameTimes, scenes: Sequence[Scene], per_scene: int, tools: Tools
+) -> tuple[Frames, NDArray[np.int64]]:
+    """Give the pictures of some neighbouring scenes; see scene_frames."""
+    slots = [(scene.index, choices) for scene in scenes for choices in _choices(times, scene, per_scene)]
+    wanted = sorted({frame for _, choices in slots for frame in choices})
+    pictures = frames_at(proxy, times, wanted, tools)
+    place = {frame: row for row, frame in enumerate(wanted)}
+    rows = [_best(pictures, [place[frame] for frame in choices]) for _, choices in slots]
+    return pictures[rows], np.array([index for index, _ in slots], np.int64)
+
+
+def frames_at(proxy: Path, times: FrameTimes, indexes: Sequence[int], tools: Tools) -> Frames:
+    """Decode the pictures with these numbers (ascending, distinct; 0 is the first).
+
+    Returns:
+        (n, height, width, 3), RGB, 0-255.
+    """
+    width, height = picture_size(proxy)
+    wanted = "+".join(f"eq(pts,{times.pts[index]})" for index in indexes)
+    seek_s = max(0.0, float(times.at(indexes[0])) - _SEEK_MARGIN_S)
+    args = ["-ss", f"{seek_s:.6f}", "-copyts", *own_input_args(proxy), "-frames:v", str(len(indexes))]
+    pieces = list(_decoded(args, f"select='{wanted}'", width, height, "rgb24", tools))
+    pictures = np.concatenate([np.zeros((0, height, width, 3), np.uint8), *pieces])
+    if len(pictures) != len(indexes):
+        raise EncoderRejected(f"{proxy.name} gave {len(pictures)} of {len(indexes)} pictures")
+    return pictures
+
+
+def frame_at(proxy: Path, time_s: float, tools: Tools) -> Frames:
+    """Decode the picture that is shown at `time_s`: (height, width, 3), RGB, 0-255."""
+    times = frame_times(proxy)
+    picture: Frames = frames_at(proxy, times, [_shown_at(times, round(time_s * 1e6))], tools)[0]
+    return picture
+
+
+def all_frames(proxy: Path, width: int, height: int, tools: Tools, *, pixel_format: str = "rgb24") -> Iterator[Frames]:
+    """Decode every picture in order, scaled without regard to shape, some hundred at a time.
+
+    Yields:
+        (k, height, width, 3), 0-255, channels in the order `pixel_format` says.
+    """
+    return _decoded(own_input_args(proxy), f"scale={width}:{height}:flags=area", width, height, pixel_format, tools)
+
+
+def _decoded(
+    args: Sequence[str], filters: str, width: int, height: int, pixel_format: str, tools: Tools
+) -> Iterator[Frames]:
+    picture = width * height * 3
+    output = ["-map", "0:V:0", "-vf", filters, "-fps_mode", "passthrough", "-pix_fmt", pixel_format]
+    with stream_ffmpeg(tools, [*args, *output, "-f", "rawvideo", "pipe:1"]) as process:
+        while chunk := process.read(picture * min(_FRAMES_PER_READ, max(1, (64 << 20) // picture))):
+            yield np.frombuffer(chunk[: len(chunk) // picture * picture], np.uint8).reshape(-1, height, width, 3)
+        process.finish()
+
+
+def _choices(times: FrameTimes, scene: Scene, per_scene: int) -> list[list[int]]:
+    """Give, for each picture wanted of a scene, the numbers of the frames to choose it from, best first."""
+    first = _shown_at(times, int(scene.start_s * 1_000_000))
+    end = max(first + 1, int(np.searchsorted(times.microseconds, int(scene.end_s * 1_000_000))))
+    count = end - first
+    wanted = min(per_scene, count)
+
+    def number(slot: int, part: float) -> int:
+        return first + min(count - 1, int((slot + part) * count / wanted))
+
+    return [list(dict.fromkeys((number(s, _FIRST_CHOICE), number(s, _SECOND_CHOICE)))) for s in range(wanted)]
+
+
+def _shown_at(times: FrameTimes, microsecond: int) -> int:
+    return max(0, int(np.searchsorted(times.microseconds, microsecond, side="right")) - 1)
+
+
+def spread(picture: Frames) -> float:
+    """Standard deviation of the brightness, 0-127; small for pictures that show nothing."""
+    return float(picture[::2, ::2].mean(axis=-1).std())
+
+
+def is_blank(picture: Frames) -> bool:
+    """Whether a picture shows nothing: black, white or one colour all over."""
+    return spread(picture) < _BLANK_SPREAD
+
+
+def _best(pictures: Frames, rows: Sequence[int]) -> int:
+    for row in rows:
+        if not is_blank(pictures[row]):
+            return row
+    return max(rows, key=lambda row: spread(pictures[row]))

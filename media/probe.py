@@ -1,0 +1,187 @@
+"""What a file says about itself, asked of ffprobe under the allow-lists; nothing here is a verdict."""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Final
+
+from core.settings import LimitSettings
+from media.allowed import file_arg, guard_args
+from media.launcher import run_ffprobe
+from media.tools import Tools
+
+#: Bytes of packet table for the largest number of frames that any limit allows.
+_TABLE_LIMIT: Final = 512 << 20
+_STREAM_FIELDS: Final = (
+    "index,codec_type,codec_name,width,height,sample_aspect_ratio,r_frame_rate,avg_frame_rate,start_time,duration,"
+    "nb_frames,pix_fmt,field_order,color_transfer"
+)
+_HEADER_FIELDS: Final = (
+    f"format=format_name,start_time,duration:stream={_STREAM_FIELDS}"
+    ":stream_disposition=attached_pic:stream_side_data=rotation"
+)
+#: Pixels wider than this many times their height, or the other way round, are a broken header.
+_MAX_PIXEL_ASPECT: Final = 8
+
+
+@dataclass(frozen=True)
+class Stream:
+    """One stream as the header describes it; times in seconds, None where it says nothing."""
+
+    kind: str
+    codec: str
+    is_attached: bool = False
+    width: int = 0
+    height: int = 0
+    pixel_aspect: Fraction = Fraction(1)
+    frame_rate: Fraction | None = None
+    start_s: Fraction | None = None
+    duration_s: Fraction | None = None
+    frames: int | None = None
+    is_interlaced: bool = False
+    is_hdr: bool = False
+    rotation: int = 0
+
+
+@dataclass(frozen=True)
+class Header:
+    """What ffprobe reads without decoding more than it must."""
+
+    container: str
+    start_s: Fraction | None
+    duration_s: Fraction | None
+    streams: tuple[Stream, ...]
+    #: Complaints of the demuxer and the decoders.
+    complaints: str
+
+    @property
+    def video(self) -> Stream | None:
+        """The first stream of moving pictures, the one ffmpeg calls V:0; cover art does not count."""
+        return next((s for s in self.streams if s.kind == "video" and not s.is_attached), None)
+
+    @property
+    def audio(self) -> Stream | None:
+        """The first stream of sound, the one ffmpeg calls a:0."""
+        return next((s for s in self.streams if s.kind == "audio"), None)
+
+
+@dataclass(frozen=True)
+class Packet:
+    """One packet; times in seconds, None where the container gives none."""
+
+    kind: str
+    pts_s: Fraction | None
+    duration_s: Fraction | None
+
+    @property
+    def end_s(self) -> Fraction | None:
+        """When the packet's content ends."""
+        return None if self.pts_s is None else self.pts_s + (self.duration_s or 0)
+
+
+def read_header(path: Path, tools: Tools, limits: LimitSettings) -> Header:
+    """Ask what streams there are; raises what media.launcher.run raises."""
+    done = run_ffprobe(
+        tools,
+        [
+            "-v", "error", *guard_args(limits), "-of", "json",
+            "-show_entries", _HEADER_FIELDS,
+            file_arg(path),
+        ],
+    )  # fmt: skip
+    answer = json.loads(done.stdout or b"{}")
+    form = answer.get("format", {})
+    return Header(
+        container=form.get("format_name", ""),
+        start_s=_seconds(form.get("start_time")),
+        duration_s=_seconds(form.get("duration")),
+        streams=tuple(_stream(s) for s in answer.get("streams", ())),
+        complaints=done.stderr_tail,
+    )
+
+
+def read_packets(
+    path: Path, tools: Tools, limits: LimitSettings, *, from_s: Fraction | None = None, streams: str | None = None
+) -> Iterator[Packet]:
+    """Give the packets at and after `from_s` (source clock), undecoded, in file order.
+
+    Without an index the demuxer may begin earlier or later than asked for.
+    """
+    args = ["-v", "error", *guard_args(limits), "-of", "csv=p=0"]
+    args += ["-show_entries", "packet=codec_type,pts_time,duration_time"]
+    args += ["-read_intervals", f"{float(from_s):.6f}%"] if from_s is not None and from_s > 0 else []
+    args += ["-select_streams", streams] if streams else []
+    done = run_ffprobe(tools, [*args, file_arg(path)], stdout_limit=_TABLE_LIMIT)
+    for line in done.stdout.decode(errors="replace").splitlines():
+        kind, _, rest = line.partition(",")
+        pts, _, duration = rest.partition(",")
+        yield Packet(kind, _seconds(pts), _seconds(duration.split(",")[0]))
+
+
+def read_head_frames(path: Path, tools: Tools, limits: LimitSettings, length_s: float) -> list[dict[str, str]]:
+    """Decode the first seconds of the video: per frame its time, size, field and transfer function."""
+    done = run_ffprobe(
+        tools,
+        [
+            "-v", "error", *guard_args(limits), "-select_streams", "V:0", "-read_intervals", f"%+{length_s:g}",
+            "-of", "json=compact=1",
+            "-show_entries", "frame=best_effort_timestamp_time,width,height,interlaced_frame,color_transfer",
+            file_arg(path),
+        ],
+    )  # fmt: skip
+    return [f for f in json.loads(done.stdout or b"{}").get("frames", ()) if "width" in f]
+
+
+def shown_size(stream: Stream) -> tuple[int, int]:
+    """Give the picture's size after rotation and with square pixels; pixels are never lost."""
+    width, height, aspect = stream.width, stream.height, stream.pixel_aspect
+    if aspect > 1:
+        width = round(width * aspect)
+    elif aspect < 1:
+        height = round(height / aspect)
+    return (height, width) if stream.rotation % 180 else (width, height)
+
+
+def _stream(said: dict[str, Any]) -> Stream:
+    side = said.get("side_data_list", ())
+    disposition = said.get("disposition", {})
+    return Stream(
+        kind=said.get("codec_type", "unknown"),
+        codec=said.get("codec_name", "unknown"),
+        is_attached=bool(disposition.get("attached_pic")),
+        width=int(said.get("width", 0)),
+        height=int(said.get("height", 0)),
+        pixel_aspect=_pixel_aspect(said.get("sample_aspect_ratio")),
+        # The average first: r_frame_rate of a VFR file is a guess at its clock, often 1000.
+        frame_rate=_ratio(said.get("avg_frame_rate")) or _ratio(said.get("r_frame_rate")),
+        start_s=_seconds(said.get("start_time")),
+        duration_s=_seconds(said.get("duration")),
+        frames=int(said["nb_frames"]) if str(said.get("nb_frames", "")).isdigit() else None,
+        is_interlaced=said.get("field_order") in {"tt", "bb", "tb", "bt"},
+        is_hdr=is_hdr_transfer(said.get("color_transfer")),
+        rotation=next((round(float(d["rotation"]) / 90) * 90 % 360 for d in side if "rotation" in d), 0),
+    )
+
+
+def is_hdr_transfer(transfer: str | None) -> bool:
+    """Whether a transfer function is one of the two of HDR video (PQ, HLG)."""
+    return transfer in {"smpte2084", "arib-std-b67"}
+
+
+def _seconds(text: str | None) -> Fraction | None:
+    return Fraction(text) if text and re.fullmatch(r"-?\d+(\.\d+)?", text) else None
+
+
+def _ratio(text: str | None) -> Fraction | None:
+    match = re.fullmatch(r"(\d+)[/:](\d+)", text or "")
+    if not match or int(match[1]) == 0 or int(match[2]) == 0:
+        return None
+    return Fraction(int(match[1]), int(match[2]))
+
+
+def _pixel_aspect(text: str | None) -> Fraction:
+    aspect = _ratio(text) or Fraction(1)
+    return aspect if Fraction(1, _MAX_PIXEL_ASPECT) <= aspect <= _MAX_PIXEL_ASPECT else Fraction(1)
