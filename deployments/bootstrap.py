@@ -11,7 +11,7 @@ from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.actions import DeploymentScheduleCreate, WorkPoolCreate, WorkPoolUpdate
 from prefect.client.schemas.schedules import construct_schedule
 from prefect.exceptions import ObjectNotFound
-from prefect.flows import load_flow_from_entrypoint
+from prefect.flows import Flow, load_flow_from_entrypoint
 from prefect.utilities.callables import parameter_schema
 from prefect.workers.process import ProcessWorker
 from pydantic import BaseModel, ConfigDict, Field
@@ -143,7 +143,7 @@ def _ensure_queue(client: SyncPrefectClient, pool: str, queue: Queue) -> None:
 
 
 def _deploy(client: SyncPrefectClient, wanted: Deployment) -> None:
-    flow = load_flow_from_entrypoint(wanted.entrypoint)
+    flow: Flow[..., Any] = load_flow_from_entrypoint(wanted.entrypoint)
     client.create_deployment(
         flow_id=client.create_flow(flow),
         name=wanted.name,

@@ -1,5 +1,6 @@
 """Rerun: the existing run is set to scheduled; only when Prefect no longer has it is a run created."""
 
+import datetime as dt
 from uuid import UUID
 
 from sqlalchemy import select
@@ -15,7 +16,9 @@ from models.states import Queue
 from models.video import Video
 
 
-def rerun(settings: Settings, video_id: UUID, from_stage: Stage | None = None) -> UUID:
+def rerun(
+    settings: Settings, video_id: UUID, from_stage: Stage | None = None, after: dt.timedelta = dt.timedelta()
+) -> UUID:
     """Resume a video at its first unfinished stage; give the flow run that does it.
 
     A video whose run has not ended is left alone, unless a stage is to be redone: then what is running goes on
@@ -23,6 +26,7 @@ def rerun(settings: Settings, video_id: UUID, from_stage: Stage | None = None) -
 
     Args:
         from_stage: redo this stage and those after it, even when their results are there.
+        after: when to begin, from now.
     Raises:
         NotFound: no such video, or nothing was uploaded for it (permanent).
         WorkflowUnavailable, DatabaseUnavailable: transient; asking again is safe.
@@ -39,7 +43,7 @@ def rerun(settings: Settings, video_id: UUID, from_stage: Stage | None = None) -
             ledger.redo_from(session, video_id, stages_from(from_stage))
         video.auto_resumes = 0  # a person asked: crashes are counted anew
         run_id, source_id, title = video.flow_run_id, video.source.id, video.title
-    if run_id is not None and reschedule(run_id):
+    if run_id is not None and reschedule(run_id, after):
         return run_id
     return request_again(settings, source_id, video_id, title, queue=Queue.UPLOADS)
 

@@ -1,5 +1,6 @@
 """Asking Prefect for runs, by deployment name and with idempotency keys; ten requests make one run."""
 
+import datetime as dt
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -76,11 +77,12 @@ def read_run(run_id: UUID) -> FlowRun | None:
             return None
 
 
-def reschedule(run_id: UUID) -> bool:
+def reschedule(run_id: UUID, after: dt.timedelta = dt.timedelta()) -> bool:
     """Set an ended run to scheduled, as Retry in the UI does; False when Prefect no longer has it.
 
     A run that has not ended is left alone.
     """
+    begin = dt.datetime.now(dt.UTC) + after
     with prefect_client() as client:
         try:
             run = client.read_flow_run(run_id)
@@ -88,5 +90,5 @@ def reschedule(run_id: UUID) -> bool:
             return False
         if run.state is None or run.state.is_final():
             # Forced, as in UI v2: a Completed (Rejected) run may be retried too.
-            client.set_flow_run_state(run_id, Scheduled(name="AwaitingRetry"), force=True)
+            client.set_flow_run_state(run_id, Scheduled(scheduled_time=begin, name="AwaitingRetry"), force=True)
         return True

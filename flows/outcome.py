@@ -41,7 +41,7 @@ def rejects_invalid_media(steps: Callable[[Ticket], None]) -> Callable[[UUID], S
     return attempt
 
 
-def note_failure(_flow: Flow[..., Any], run: FlowRun, state: State[Any]) -> None:
+def note_failure(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:  # noqa: ARG001 - Prefect's signature
     """Move the video to failed when its run fails; reconcile repeats it when this process could not."""
     error = state.result(raise_on_failure=False)
     if not isinstance(error, BaseException):
@@ -53,7 +53,7 @@ def note_failure(_flow: Flow[..., Any], run: FlowRun, state: State[Any]) -> None
     with transaction(get_settings().database) as session:
         attempts.fail(
             session,
-            UUID(str(run.parameters["video_id"])),
+            UUID(str(flow_run.parameters["video_id"])),
             stage=stage,
             error_class=error_class,
             message=message,

@@ -7,7 +7,7 @@ from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 
 from core.settings import Settings, get_settings
-from service import files, health, search, uploads, videos, webhook
+from service import files, health, reruns, search, uploads, videos, webhook
 from service.door import Door
 from service.errors import answer_errors
 from service.sweep import (
@@ -58,6 +58,6 @@ def create_app(
     app = FastAPI(title="Dailies", lifespan=lifespan, docs_url=None, redoc_url=None)
     app.state.door = Door(settings=settings, wake=dispatcher.wake)
     answer_errors(app)
-    for part in (health, webhook, uploads, videos, files, search):
+    for part in (health, webhook, uploads, videos, reruns, files, search):
         app.include_router(part.router)
     return app

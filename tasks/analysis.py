@@ -1,18 +1,18 @@
 """What is learned from the proxy: shots, stills and vectors; none of it reads the source."""
 
 import io
-from decimal import Decimal
+from pathlib import Path
 
 import numpy as np
-from media.frames import scene_frames
-from media.scenes import scenes_from
-from media.shots import detect_shots as find_shots
 
 from core.settings import get_settings
 from core.stages import Stage
 from core.values import DetectedShots, Embedded, Stills, StoredFile, Ticket, Transcoded
 from encoders.catalog import spec_for
 from media import stills as still_images
+from media.frames import scene_frames
+from media.scenes import scenes_from
+from media.shots import detect_shots as find_shots
 from media.tools import find_tools
 from storage import keys
 from storage.client import object_store
@@ -29,8 +29,8 @@ def detect_shots(ticket: Ticket, transcoded: Transcoded) -> DetectedShots:
     scenes = scenes_from(
         shots,
         transcoded.duration_s,
-        min_scene_s=Decimal(str(settings.shots.min_scene_s)),
-        max_scene_s=Decimal(str(settings.shots.max_scene_s)),
+        min_scene_s=settings.shots.min_scene_s,
+        max_scene_s=settings.shots.max_scene_s,
     )
     return DetectedShots(fingerprint=naming.shots(settings, ticket, transcoded), shots=shots, scenes=scenes)
 
@@ -41,21 +41,22 @@ def make_stills(ticket: Ticket, transcoded: Transcoded, detected: DetectedShots)
     settings = get_settings()
     name = naming.stills(settings, ticket, transcoded, detected)
     proxy = scratch.derived_copy(ticket, transcoded.proxy.file)
-    made = still_images.make_stills(proxy, detected.scenes, settings.stills, find_tools(settings.media))
-    store = object_store(settings.storage)
+    folder = scratch.work_folder(ticket, "stills")
+    posters = still_images.posters(proxy, detected.scenes, settings.stills, folder, find_tools(settings.media))
+    sheet = still_images.contact_sheet(posters, detected.scenes, settings.stills, folder / "contact-sheet.jpg")
 
-    def keep(content: bytes | None, file_name: str) -> StoredFile | None:
-        if content is None:
+    def keep(path: Path | None) -> StoredFile | None:
+        if path is None:
             return None
-        return store.put_bytes(
-            content, keys.derived(ticket.video_id, Stage.STILLS, name, ticket.attempt, file_name), "image/jpeg"
-        )
+        key = keys.derived(ticket.video_id, Stage.STILLS, name, ticket.attempt, path.name)
+        return object_store(settings.storage).put(path, key, "image/jpeg")
 
+    missing = sum(poster is None for poster in posters)
     return Stills(
         fingerprint=name,
-        posters=tuple(keep(poster, f"scene-{index:05d}.jpg") for index, poster in enumerate(made.posters)),
-        contact_sheet=keep(made.contact_sheet, "contact-sheet.jpg"),
-        degraded=made.degraded,
+        posters=tuple(keep(poster) for poster in posters),
+        contact_sheet=keep(sheet),
+        degraded=(f"{missing} of {len(posters)} scenes have no poster.",) if missing else (),
     )
 
 

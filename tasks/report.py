@@ -1,5 +1,7 @@
 """What a run's page in the Prefect UI shows: artifacts in Markdown, written for people."""
 
+from typing import Any
+
 from prefect.artifacts import create_link_artifact, create_markdown_artifact
 
 from core.settings import get_settings
@@ -75,3 +77,15 @@ def reconciled(result: dict[str, object] | None) -> None:
             ["", *(f"- not done this time: {problem}" for problem in problems)] if isinstance(problems, list) else []
         )
     create_markdown_artifact(key="reconcile", markdown="\n".join(lines), description="What reconcile set right")
+
+
+def redriven(result: dict[str, Any]) -> None:
+    """Tell which videos a redrive took."""
+    what = "would be rerun (dry run)" if result["dry_run"] else f"are rerun, spread over {result['spread_s']:.0f} s"
+    lines = [
+        f"**{len(result['video_ids'])} videos {what}**",
+        "",
+        *(f"- {video_id}" for video_id in result["video_ids"]),
+    ]
+    lines += ["", *(f"- not rerun: {video_id}: {why}" for video_id, why in result["problems"].items())]
+    create_markdown_artifact(key="redrive", markdown="\n".join(lines), description="Which videos were rerun")

@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-from media.transcode import TranscodeResult
-from media.transcode import transcode as run_transcode
 from pydantic import TypeAdapter
 
 from core.settings import Settings, get_settings
@@ -11,6 +9,8 @@ from core.stages import Stage
 from core.values import Proxy, Rendition, Rung, StoredFile, Ticket, Transcoded, ValidatedSource, Value
 from media.ladder import proxy_size, rungs_for
 from media.tools import find_tools
+from media.transcode import TranscodeResult
+from media.transcode import transcode as run_transcode
 from storage import keys
 from storage.client import object_store
 from tasks import naming, scratch
@@ -51,7 +51,7 @@ def transcode(ticket: Ticket, source: ValidatedSource) -> Transcoded:
     made = {name: output for name, output in known.items() if output is not None}
     return Transcoded(
         fingerprint=naming.transcode(settings, ticket, source),
-        duration_s=made[proxy_name].duration_s,  # type: ignore[arg-type]
+        duration_s=made[proxy_name].duration_s,
         frames=made[proxy_name].frames,
         renditions=tuple(_rendition(rung, names[rung.name], made[names[rung.name]]) for rung in rungs),
         proxy=_proxy(proxy_name, made[proxy_name]),

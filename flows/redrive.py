@@ -1,0 +1,35 @@
+"""Redrive from the Prefect UI: a form that reruns a group of failed videos."""
+
+from typing import Literal
+
+from prefect import flow
+
+from core.settings import get_settings
+from dispatch.redrive import redrive
+from models.states import VideoStatus
+from tasks.report import redriven
+
+
+@flow(name="redrive", retries=0)
+def redrive_flow(
+    status: Literal["failed", "rejected"] = "failed",
+    error_fingerprint: str | None = None,
+    per_minute: int = 30,
+    dry_run: bool = True,
+) -> None:
+    """Rerun failed (or rejected) videos, the oldest first.
+
+    Args:
+        status: which videos: failed ones resume, rejected ones are validated anew (after a change of limits).
+        error_fingerprint: only this group of failures, as `dailies failures` names it; empty takes all.
+        per_minute: runs started a minute, so that uploads that arrive meanwhile do not wait.
+        dry_run: only say which videos it would be.
+    """
+    done = redrive(
+        get_settings(),
+        status=VideoStatus(status),
+        fingerprint=error_fingerprint or None,
+        per_minute=per_minute,
+        dry_run=dry_run,
+    )
+    redriven(done.model_dump(mode="json"))
