@@ -6,13 +6,14 @@ known by their working directory.
 """
 
 import signal
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 import psutil
 
 from deployments.embedded.layout import Layout
-from deployments.embedded.processes import kill
+from deployments.embedded.processes import kill, tell, wait_until_gone
 
 #: Names the data folder in the environment of every process of a stack.
 MARK: Final = "DAILIES_STACK"
@@ -43,16 +44,10 @@ def end_leftovers(layout: Layout) -> list[str]:
     found = leftovers(layout)
     names = []
     for process in found:
-        try:
+        with suppress(psutil.NoSuchProcess):
             names.append(name := process.name())
-            if name in _ASKED:
-                process.send_signal(_ASKED[name])
-            else:
-                process.kill()
-        except psutil.NoSuchProcess:
-            continue
-    _, alive = psutil.wait_procs(found, timeout=_PATIENCE_S)
-    kill(alive)
+            tell([process], _ASKED.get(name, signal.SIGKILL))
+    kill(wait_until_gone(found, _PATIENCE_S))
     return sorted(set(names))
 
 

@@ -42,3 +42,5 @@ class Part:
     start_within_s: float = 60.0
     #: Seconds until it is killed once it was asked to end.
     stop_within_s: float = 10.0
+    #: Seconds its children get to end by themselves, asked while it is frozen; 0 asks nobody but itself.
+    children_stop_within_s: float = 0.0

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Final
 
 import psutil
@@ -81,15 +82,38 @@ def reap_adopted(own: Iterable[int]) -> None:
         return
 
 
+def is_alive(process: psutil.Process) -> bool:
+    """Say whether a process runs; one that has ended and waits to be collected does not."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def wait_until_gone(
+    processes: Iterable[psutil.Process], patience_s: float, is_urgent: Callable[[], bool] = lambda: False
+) -> list[psutil.Process]:
+    """Wait for processes to end, and give those that did not."""
+    deadline = time.monotonic() + patience_s
+    alive = [p for p in processes if is_alive(p)]
+    while alive and time.monotonic() < deadline and not is_urgent():
+        time.sleep(POLL_S)
+        alive = [p for p in alive if is_alive(p)]
+    return alive
+
+
+def tell(processes: Iterable[psutil.Process], number: signal.Signals) -> None:
+    """Send a signal; those already gone are no error."""
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.send_signal(number)
+
+
 def kill(processes: Iterable[psutil.Process], patience_s: float = 5.0) -> None:
-    """Kill processes and wait until they are gone; those already gone are no error."""
+    """Kill processes and wait until they are gone."""
     listed = list(processes)
-    for process in listed:
-        try:
-            process.kill()
-        except psutil.NoSuchProcess:
-            continue
-    psutil.wait_procs(listed, timeout=patience_s)
+    tell(listed, signal.SIGKILL)
+    wait_until_gone(listed, patience_s)
 
 
 def end(process: subprocess.Popen[bytes], part: Part, is_urgent: Callable[[], bool] = lambda: False) -> None:
@@ -100,6 +124,8 @@ def end(process: subprocess.Popen[bytes], part: Part, is_urgent: Callable[[], bo
     """
     relatives = family(process.pid)
     if process.poll() is None:
+        if part.children_stop_within_s:
+            _end_children(process, part, is_urgent)
         process.send_signal(part.stop_signal)
         deadline = time.monotonic() + part.stop_within_s
         while process.poll() is None and time.monotonic() < deadline and not is_urgent():
@@ -109,6 +135,14 @@ def end(process: subprocess.Popen[bytes], part: Part, is_urgent: Callable[[], bo
         process.wait()
     kill(p for p in relatives if p.pid != process.pid)
     part.sweep()
+
+
+def _end_children(process: subprocess.Popen[bytes], part: Part, is_urgent: Callable[[], bool]) -> None:
+    """Ask a part's children to end while the part itself is frozen, so that it starts no others."""
+    process.send_signal(signal.SIGSTOP)
+    children = [p for p in family(process.pid)[1:] if p.ppid() == process.pid]
+    tell(children, signal.SIGTERM)
+    wait_until_gone(children, part.children_stop_within_s, is_urgent)
 
 
 def wait_until_ready(process: subprocess.Popen[bytes], part: Part) -> bool:

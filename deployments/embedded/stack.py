@@ -17,6 +17,7 @@ from deployments.embedded.environment import environment_for
 from deployments.embedded.layout import Layout
 from deployments.embedded.leftovers import end_leftovers
 from deployments.embedded.logs import rotate, tail
+from deployments.embedded.processes import wait_until_gone
 from deployments.embedded.state import Phase, StackState, at_rest, read_state, write_state
 from deployments.embedded.status import StackStatus
 
@@ -158,4 +159,7 @@ def _stop_supervisor(layout: Layout) -> bool:
             elif pid > 0 and time.monotonic() > deadline:
                 psutil.Process(pid).kill()
         time.sleep(_POLL_S)
+    for pid in asked:  # the lock is dropped an instant before its process is gone
+        with suppress(psutil.NoSuchProcess):
+            wait_until_gone([psutil.Process(pid)], 5.0)
     return bool(asked)
