@@ -1,6 +1,5 @@
 """Background work of the service: new inbox rows are dispatched, and what was lost is looked for again and again."""
 
-import datetime as dt
 import logging
 from collections.abc import Callable
 from threading import Event, Thread
@@ -85,9 +84,9 @@ class Repeated:
             if self._ending.is_set():
                 return
             failures = 0 if self._succeeds() else failures + 1
-            pause_s = self._period.total_seconds()
+            pause_s = self._period_s
             if failures:
-                pause_s = min(pause_s, FIRST_RETRY_S * 2 ** min(failures - 1, 10))
+                pause_s = min(self._period_s, FIRST_RETRY_S * 2 ** min(failures - 1, 10))
 
     def _succeeds(self) -> bool:
         try:

@@ -1,0 +1,99 @@
+"""Real stores for tests: one Postgres and one object store a session, one migrated database a test."""
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import create_engine, text
+from sqlalchemy.engine import make_url
+
+from core.settings import DatabaseSettings, Settings, StorageSettings, get_settings
+from deployments.embedded.postgres import embedded_postgres
+from deployments.embedded.store import Access, embedded_store
+from models.migrate import upgrade
+from models.session import engine_for
+from storage.client import ObjectStore, object_store
+
+TEMPLATE = "dailies"
+EVENT_TOKEN = "a-token-of-one-word"
+
+
+@pytest.fixture(scope="session")
+def _postgres() -> Iterator[str]:
+    """URL of a throw-away server's template database, migrated once."""
+    with (
+        tempfile.TemporaryDirectory(prefix="dailies-test-") as folder,
+        embedded_postgres(Path(folder) / "postgres", durable=False) as url,
+    ):
+        engine = create_engine(url)
+        upgrade(engine)
+        engine.dispose()  # a template must have no sessions
+        yield url
+
+
+@pytest.fixture(scope="session")
+def _store() -> Iterator[Access]:
+    with (
+        tempfile.TemporaryDirectory(prefix="dailies-test-") as folder,
+        embedded_store(Path(folder) / "store") as access,
+    ):
+        yield access
+
+
+@pytest.fixture
+def database(_postgres: str) -> Iterator[DatabaseSettings]:
+    """A migrated database of this test's own, empty."""
+    name = f"test_{uuid4().hex}"
+    admin = create_engine(make_url(_postgres).set(database="postgres"), isolation_level="AUTOCOMMIT")
+    with admin.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} STRATEGY file_copy"))
+    url = make_url(_postgres).set(database=name).render_as_string(hide_password=False)
+    settings = DatabaseSettings(url=url)
+    yield settings
+    engine_for(settings).dispose()
+    with admin.connect() as connection:
+        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+    admin.dispose()
+
+
+@pytest.fixture
+def storage(_store: Access) -> StorageSettings:
+    """How to reach the session's object store."""
+    return StorageSettings(
+        endpoint=_store.endpoint, access_key=_store.access_key, secret_key=_store.secret_key, secure=False
+    )
+
+
+@pytest.fixture
+def store(storage: StorageSettings) -> Iterator[ObjectStore]:
+    """A client of the object store; its buckets are emptied after the test."""
+    client = object_store(storage)
+    yield client
+    for bucket in (storage.uploads_bucket, storage.derived_bucket):
+        for found in list(client.list(bucket)):
+            client.delete(bucket, found.key)
+
+
+@pytest.fixture
+def settings(
+    database: DatabaseSettings, store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Settings]:
+    """Settings of both stores, also as every process would read them from the environment."""
+    environment = {
+        "DAILIES_DATA": str(tmp_path / "data"),
+        "DAILIES_DATABASE__URL": database.url.get_secret_value(),
+        "DAILIES_STORAGE__ENDPOINT": store.settings.endpoint,
+        "DAILIES_STORAGE__ACCESS_KEY": store.settings.access_key,
+        "DAILIES_STORAGE__SECRET_KEY": store.settings.secret_key.get_secret_value(),
+        "DAILIES_STORAGE__SECURE": "false",
+        "DAILIES_EVENTS__TOKEN": EVENT_TOKEN,
+    }
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    get_settings.cache_clear()
+    found = get_settings()
+    yield found
+    engine_for(found.database).dispose()
+    get_settings.cache_clear()
