@@ -1,5 +1,6 @@
 """Background work of the service: new inbox rows are dispatched, and what was lost is looked for again and again."""
 
+import datetime as dt
 import logging
 from collections.abc import Callable
 from threading import Event, Thread
@@ -56,8 +57,8 @@ class Repeated:
     ) -> None:
         self._job = job
         self._settings = settings
-        self._first_after_s = first_after_s
-        self._period = period or settings.service.reconcile_every
+        self._period_s = (period or settings.service.reconcile_every).total_seconds()
+        self._first_after_s = min(first_after_s, self._period_s)
         self._woken = Event()
         self._ending = Event()
         self._thread = Thread(target=self._run, name=job.__name__, daemon=True)

@@ -63,7 +63,7 @@ def nothing(_settings: Settings) -> None:
 
 @pytest.fixture
 def client(settings: Settings, dispatch: FakeDispatch) -> Iterator[TestClient]:
-    with TestClient(create_app(settings, dispatch=dispatch.run, reconcile=nothing)) as opened:
+    with TestClient(create_app(settings, dispatch=dispatch.run, settle=nothing, reconcile=nothing)) as opened:
         yield opened
 
 

@@ -21,7 +21,7 @@ def test_a_service_without_its_stores_is_alive_and_says_what_is_missing(settings
             "database": DatabaseSettings(url="postgresql+psycopg://nobody:secret@127.0.0.1:9/none"),
         }
     )
-    client = TestClient(create_app(lost, dispatch=nothing, reconcile=nothing))
+    client = TestClient(create_app(lost, dispatch=nothing, settle=nothing, reconcile=nothing))
     assert client.get("/healthz").status_code == 200
     answer = client.get("/readyz")
     assert answer.status_code == 503

@@ -99,7 +99,7 @@ def test_without_a_configured_token_every_event_is_refused(settings: Settings, p
     open_door = settings.model_copy(
         update={"events": settings.events.model_copy(update={"token": type(settings.events.token)("")})}
     )
-    client = TestClient(create_app(open_door, dispatch=nothing, reconcile=nothing))
+    client = TestClient(create_app(open_door, dispatch=nothing, settle=nothing, reconcile=nothing))
     for authorization in ("", "Bearer ", "Bearer", "Bearer None"):
         assert client.post(PATH, json=created("a.mp4"), headers={"Authorization": authorization}).status_code == 401
     assert rows(settings) == []
@@ -137,7 +137,9 @@ def test_other_buckets_directories_and_parts_record_nothing(
 def test_a_store_that_does_not_answer_makes_the_sender_try_again(settings: Settings) -> None:
     nowhere = StorageSettings(endpoint="127.0.0.1:9", access_key="a", secret_key="b" * 10)
     client = TestClient(
-        create_app(settings.model_copy(update={"storage": nowhere}), dispatch=nothing, reconcile=nothing)
+        create_app(
+            settings.model_copy(update={"storage": nowhere}), dispatch=nothing, settle=nothing, reconcile=nothing
+        )
     )
     answer = client.post(PATH, json=created("a.mp4"), headers=AUTHORISED)
     assert answer.status_code == 503
@@ -163,9 +165,11 @@ def test_rows_that_waited_while_the_service_was_down_are_dispatched_after_its_st
     settings: Settings, dispatch: FakeDispatch, put: Callable[..., None]
 ) -> None:
     put("a.mp4")
-    silent = TestClient(create_app(settings, dispatch=nothing, reconcile=nothing))  # no lifespan: nothing dispatches
+    silent = TestClient(
+        create_app(settings, dispatch=nothing, settle=nothing, reconcile=nothing)
+    )  # no lifespan: nothing dispatches
     silent.post(PATH, json=created("a.mp4"), headers=AUTHORISED)
-    with TestClient(create_app(settings, dispatch=dispatch.run, reconcile=nothing)):
+    with TestClient(create_app(settings, dispatch=dispatch.run, settle=nothing, reconcile=nothing)):
         until(lambda: len(dispatch.dispatched) == 1)
 
 
@@ -181,7 +185,7 @@ def test_reconcile_runs_by_the_clock_and_its_errors_do_not_end_the_service(setti
             "service": settings.service.model_copy(update={"reconcile_every": settings.service.reconcile_every / 600})
         }
     )
-    with TestClient(create_app(often, dispatch=nothing, reconcile=broken)) as client:
+    with TestClient(create_app(often, dispatch=nothing, settle=nothing, reconcile=broken)) as client:
         until(lambda: len(passes) >= 2)
         assert client.get("/healthz").status_code == 200
 
