@@ -1,7 +1,9 @@
 """The environment with which any process reaches one stack."""
 
 import os
+import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Final
 
 from core.settings import Settings
@@ -47,6 +49,8 @@ def surroundings(layout: Layout, state: StackState, mark: str) -> dict[str, str]
         "PYTHONUNBUFFERED": "1",
         # Flow runs start in folders of their own and still find our packages.
         "PYTHONPATH": _joined(str(code_folder()), inherited.get("PYTHONPATH")),
+        # A run's command is "python -m prefect.engine": it must mean the interpreter that runs the stack.
+        "PATH": _joined(str(Path(sys.executable).parent), inherited.get("PATH")),
         # A proxy for the outside world must not stand between the parts.
         "NO_PROXY": _joined(f"{LOOPBACK},localhost", inherited.get("NO_PROXY"), ","),
         "no_proxy": _joined(f"{LOOPBACK},localhost", inherited.get("no_proxy"), ","),
