@@ -18,6 +18,7 @@ from torch.nn import functional
 
 from core.values import EncoderSpec
 from encoders import class_names
+from encoders.batches import Batches
 from encoders.minilm import MiniLM
 from encoders.protocol import Frames, Vectors
 
@@ -44,7 +45,7 @@ class BundledEncoder:
         self.spec = spec
         self._device = device
         self._dtype = dtype
-        self._batch = CPU_BATCH if device.type == "cpu" else ACCELERATOR_BATCH
+        self._batches = Batches(CPU_BATCH if device.type == "cpu" else ACCELERATOR_BATCH)
         self._network = _load_classifier().to(device, dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
         names = torch.from_numpy(class_names.load())
         self._origin = names.mean(dim=0)
@@ -63,17 +64,17 @@ class BundledEncoder:
         pixels = ((pixels.clamp(0, 255) - MEAN) / DEVIATION).to(self._dtype)
         return pixels.contiguous(memory_format=torch.channels_last)
 
-    @torch.inference_mode()
     def encode_frames(self, frames: Frames) -> Vectors:
         """Give one unit row a frame; see `Encoder.encode_frames`."""
-        rows = np.empty((len(frames), self.spec.dim), np.float32)
-        for start in range(0, len(frames), self._batch):
-            logits = self._network(self.preprocess(frames[start : start + self._batch])).float()
-            best, classes = (logits / TEMPERATURE).topk(TOP_CLASSES, dim=1)
-            # Softmax over the best only is the whole posterior cut off and made to sum to one again.
-            weights = torch.zeros_like(logits).scatter(1, classes, best.softmax(dim=1))
-            vectors = functional.normalize(weights @ self._classes, dim=1)
-            rows[start : start + self._batch] = vectors.cpu().numpy()
+        return self._batches.run(len(frames), self.spec.dim, lambda chosen: self._forward(frames[chosen]))
+
+    @torch.inference_mode()
+    def _forward(self, frames: Frames) -> Vectors:
+        logits = self._network(self.preprocess(frames)).float()
+        best, classes = (logits / TEMPERATURE).topk(TOP_CLASSES, dim=1)
+        # Softmax over the best only is the whole posterior cut off and made to sum to one again.
+        weights = torch.zeros_like(logits).scatter(1, classes, best.softmax(dim=1))
+        rows: Vectors = functional.normalize(weights @ self._classes, dim=1).cpu().numpy()
         return rows
 
     def encode_texts(self, texts: Sequence[str]) -> Vectors:

@@ -6,6 +6,7 @@ from typing import Final
 from core.errors import MissingDependency
 from core.settings import EncoderSettings
 from core.values import EncoderSpec
+from encoders.checkpoint_files import read_checkpoint
 
 BUNDLED: Final = "bundled"
 #: Packages whose weights, names or network code shape the bundled vectors.
@@ -29,7 +30,7 @@ def spec_for(settings: EncoderSettings) -> EncoderSpec:
     """
     if settings.name == BUNDLED:
         return _bundled()
-    raise MissingDependency(f"unknown encoder {settings.name!r}: set DAILIES_ENCODER__NAME to {BUNDLED}")
+    return read_checkpoint(settings).spec
 
 
 def _bundled() -> EncoderSpec:

@@ -4,7 +4,7 @@ from threading import Lock
 from typing import Final
 
 from core.settings import EncoderSettings
-from encoders import catalog
+from encoders import catalog, health
 from encoders.protocol import Encoder
 
 _lock: Final = Lock()
@@ -26,12 +26,18 @@ def load(settings: EncoderSettings) -> Encoder:
 
 
 def _load(settings: EncoderSettings) -> Encoder:
-    from encoders import health
-    from encoders.bundled import BundledEncoder
     from encoders.device import device_for, dtype_for
 
-    spec = catalog.spec_for(settings)
     device = device_for(settings.device)
-    encoder = BundledEncoder(spec, device, dtype_for(device))
+    encoder: Encoder
+    if settings.name == catalog.BUNDLED:
+        from encoders.bundled import BundledEncoder
+
+        encoder = BundledEncoder(catalog.spec_for(settings), device, dtype_for(device))
+    else:
+        from encoders.checkpoint import CheckpointEncoder
+        from encoders.checkpoint_files import read_checkpoint
+
+        encoder = CheckpointEncoder(read_checkpoint(settings), device, dtype_for(device))
     health.check_encoder(encoder, canaries=settings.canaries)
     return encoder

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import EncoderUnhealthy
+from encoders import health
 from encoders.protocol import Encoder, Frames, Vectors
 
 
@@ -18,13 +19,16 @@ def embed(encoder: Encoder, batches: Iterable[tuple[Frames, NDArray[np.int64]]],
     Returns:
         (scenes, encoder.spec.dim) unit rows.
     Raises:
-        EncoderUnhealthy: a scene got no frame, or no direction (permanent).
+        EncoderUnhealthy: vectors are broken or the same for different frames; a scene got no frame, or no
+            direction (permanent).
         AcceleratorBusy: out of device memory at batch size 1 (transient).
     """
     sums = np.zeros((scenes, encoder.spec.dim), np.float64)
     counts = np.zeros(scenes, np.int64)
     for frames, owners in batches:
-        np.add.at(sums, owners, encoder.encode_frames(frames))
+        vectors = encoder.encode_frames(frames)
+        health.check_frames(encoder.spec, frames, vectors)
+        np.add.at(sums, owners, vectors)
         np.add.at(counts, owners, 1)
     if not counts.all():
         raise EncoderUnhealthy(f"No frame was read for scene {int(np.argmin(counts))} of {scenes}.")
