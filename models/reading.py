@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session, selectinload
 
 from models.encoder import Encoder, SceneEmbedding
 from models.scene import Scene
+from models.source_object import SourceObject
 from models.states import VideoStatus
 from models.video import Video
 
@@ -49,15 +50,27 @@ def list_videos(
     *,
     owner_id: str | None = None,
     status: VideoStatus | None = None,
+    ids: tuple[UUID, UUID] | None = None,
+    key: str | None = None,
     after: tuple[dt.datetime, UUID] | None = None,
     limit: int = 50,
 ) -> Sequence[Video]:
-    """Give videos, newest first; `after` is the last one's (created_at, id) of the page before."""
+    """Give videos, newest first.
+
+    Args:
+        ids: the lowest and the highest id wanted.
+        key: of the object they were uploaded as; each version of it is a video.
+        after: the last one's (created_at, id) of the page before.
+    """
     query = select(Video).order_by(Video.created_at.desc(), Video.id.desc()).limit(limit)
     if owner_id is not None:
         query = query.where(Video.owner_id == owner_id)
     if status is not None:
         query = query.where(Video.status == status)
+    if ids is not None:
+        query = query.where(Video.id.between(*ids))
+    if key is not None:
+        query = query.where(Video.source.has(SourceObject.key == key))
     if after is not None:
         query = query.where(tuple_(Video.created_at, Video.id) < after)
     return session.scalars(query).all()

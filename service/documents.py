@@ -134,6 +134,11 @@ def first_task_at(video: Video) -> dt.datetime | None:
     return min((run.started_at for run in video.stage_runs), default=None)
 
 
+def run_url(flow_run_id: UUID, settings: Settings) -> str:
+    """Give the address of a run's page in the Prefect UI."""
+    return f"{settings.workflow.ui_url}/v2/runs/flow-run/{flow_run_id}"
+
+
 def summary_of(video: Video, settings: Settings) -> VideoSummary:
     """Describe a video in one line."""
     return VideoSummary(
@@ -146,7 +151,7 @@ def summary_of(video: Video, settings: Settings) -> VideoSummary:
         degraded=video.degraded,
         created_at=video.created_at,
         flow_run_id=video.flow_run_id,
-        run_url=f"{settings.workflow.ui_url}/v2/runs/flow-run/{video.flow_run_id}" if video.flow_run_id else None,
+        run_url=run_url(video.flow_run_id, settings) if video.flow_run_id else None,
     )
 
 

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from core.stages import Stage
 from models.failing import FailureGroup, failure_groups
 from models.states import VideoStatus
+from service.documents import run_url
 from service.door import DoorOf
 
 router = APIRouter(tags=["reruns"])
@@ -59,8 +60,7 @@ def rerun_video(door: DoorOf, video_id: UUID, request: Annotated[RerunRequest | 
     from dispatch.rerun import rerun
 
     run_id = rerun(door.settings, video_id, request.from_stage if request else None)
-    url = f"{door.settings.workflow.ui_url}/runs/flow-run/{run_id}"
-    return RerunAnswer(video_id=video_id, flow_run_id=run_id, run_url=url)
+    return RerunAnswer(video_id=video_id, flow_run_id=run_id, run_url=run_url(run_id, door.settings))
 
 
 @router.get("/failures")

@@ -3,7 +3,7 @@
 import base64
 import binascii
 import datetime as dt
-from typing import Annotated
+from typing import Annotated, Final
 from uuid import UUID
 
 from fastapi import APIRouter, Query
@@ -26,20 +26,27 @@ from service.errors import MalformedRequest
 
 router = APIRouter(tags=["videos"])
 
+#: Hex digits of a video's id.
+_DIGITS: Final = 32
+
 
 @router.get("/videos")
 def videos(
     door: DoorOf,
     status: VideoStatus | None = None,
+    id_: Annotated[str | None, Query(alias="id", pattern=r"^[0-9a-fA-F-]{1,36}$")] = None,
+    key: Annotated[str | None, Query(max_length=1024, pattern=r"^[^\x00]*$")] = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 50,
     cursor: Annotated[str | None, Query(max_length=200)] = None,
 ) -> VideoPage:
-    """List videos, newest first."""
+    """List videos, newest first; `id` takes the first digits of one, `key` the name of an uploaded object."""
     with door.transaction() as session:
         found = list_videos(
             session,
             owner_id=door.settings.owner_id,
             status=status,
+            ids=ids_beginning(id_) if id_ else None,
+            key=key,
             after=place_of(cursor) if cursor else None,
             limit=limit + 1,
         )
@@ -78,6 +85,18 @@ def owned_by(video: Video | None, owner_id: str, video_id: UUID) -> Video:
 
 def _with_ledger(session: Session, video_id: UUID) -> Video | None:
     return session.scalar(select(Video).where(Video.id == video_id).options(selectinload(Video.stage_runs)))
+
+
+def ids_beginning(text: str) -> tuple[UUID, UUID]:
+    """Give the lowest and the highest id that begins with these digits.
+
+    Raises:
+        MalformedRequest: these are too many (permanent).
+    """
+    digits = text.replace("-", "")
+    if not 0 < len(digits) <= _DIGITS:
+        raise MalformedRequest("id: give the first digits of a video's id.")
+    return UUID(digits.ljust(_DIGITS, "0")), UUID(digits.ljust(_DIGITS, "f"))
 
 
 def cursor_at(video: Video) -> str:

@@ -93,8 +93,30 @@ def test_the_list_can_be_narrowed_to_a_status(
     assert [video["video_id"] for video in page["videos"]] == [str(video_id)]
 
 
+def test_the_list_finds_an_upload_by_the_first_digits_of_its_id_and_by_its_key(
+    client: TestClient, settings: Settings, indexed_video: Callable[..., UUID]
+) -> None:
+    video_id = str(indexed_video(key="folder/my film.mp4"))
+    announced(settings)
+    for query in ({"id": video_id[:7]}, {"id": video_id[:11].upper()}, {"id": video_id}, {"key": "folder/my film.mp4"}):
+        page = client.get("/videos", params=query).json()
+        assert [video["video_id"] for video in page["videos"]] == [video_id]
+    assert client.get("/videos", params={"key": "another.mp4"}).json()["videos"] == []
+
+
 @pytest.mark.parametrize(
-    "query", ["status=lost", "limit=0", "limit=x", "cursor=x", "cursor=bm90IGEgY3Vyc29y", "cursor=%FF"]
+    "query",
+    [
+        "id=xyz",
+        "id=-",
+        "key=%00",
+        "status=lost",
+        "limit=0",
+        "limit=x",
+        "cursor=x",
+        "cursor=bm90IGEgY3Vyc29y",
+        "cursor=%FF",
+    ],
 )
 def test_a_malformed_question_is_answered_with_a_sentence(client: TestClient, query: str) -> None:
     answer = client.get(f"/videos?{query}")
