@@ -35,7 +35,7 @@ def service_part(layout: Layout, url: str) -> Part:
         argv=(sys.executable, "-m", "service"),
         cwd=code_folder(),
         log=layout.log("service"),
-        needs=("bootstrap",),
+        needs=("postgres", "store", "bootstrap"),
         is_ready=lambda: is_ok(f"{url}/readyz"),
         url=url,
     )

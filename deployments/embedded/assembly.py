@@ -1,5 +1,6 @@
 """Puts one stack together and runs it in this process until a signal ends it."""
 
+import shutil
 import time
 from collections.abc import Callable
 from typing import Final
@@ -75,6 +76,8 @@ def supervise(
         try:
             if left := end_leftovers(layout):
                 say(f"ended what an earlier stack left running: {', '.join(left)}")
+            shutil.rmtree(layout.temporary, ignore_errors=True)
+            layout.make()
             state = state.model_copy(update={"ports": choose_ports(("service", "prefect", *PORT_FLAGS), before.ports)})
             _say_account(layout, say)
             _run(layout, state, assemble(layout, state), say)

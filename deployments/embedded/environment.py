@@ -47,6 +47,7 @@ def surroundings(layout: Layout, state: StackState, mark: str) -> dict[str, str]
         **environment_for(layout, state),
         mark: str(layout.data),
         "PYTHONUNBUFFERED": "1",
+        "TMPDIR": str(layout.temporary),
         # Flow runs start in folders of their own and still find our packages.
         "PYTHONPATH": _joined(str(code_folder()), inherited.get("PYTHONPATH")),
         # A run's command is "python -m prefect.engine": it must mean the interpreter that runs the stack.

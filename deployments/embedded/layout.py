@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -64,6 +63,11 @@ class Layout:
         """Media in work."""
         return self.data / "scratch"
 
+    @property
+    def temporary(self) -> Path:
+        """What the parts would put into /tmp, where stacks of other accounts meet; emptied at every start."""
+        return self.data / "tmp"
+
     def log(self, part: str) -> Path:
         """Log of one part."""
         return self.logs / f"{part}.log"
@@ -76,7 +80,7 @@ class Layout:
         """
         try:
             self.data.mkdir(mode=0o700, parents=True, exist_ok=True)
-            for folder in (self.store, self.prefect, self.logs, self.scratch):
+            for folder in (self.store, self.prefect, self.logs, self.scratch, self.temporary):
                 folder.mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
             raise StackFailed(
@@ -85,12 +89,15 @@ class Layout:
 
 
 def socket_folder(postgres: Path) -> Path:
-    """Choose the folder of Postgres' socket: beside the cluster, or in the temporary folder when that path is too long."""
+    """Choose the folder of Postgres' socket: beside the cluster, or in /tmp when that path is too long.
+
+    The same for every process of one stack, whatever its TMPDIR.
+    """
     inside = postgres / "socket"
     if len(os.fsencode(inside / POSTGRES_SOCKET)) <= MAX_SOCKET_PATH:
         return inside
     name = hashlib.sha256(os.fsencode(postgres)).hexdigest()[:16]
-    return Path(tempfile.gettempdir()) / f"dailies-{name}"
+    return Path("/tmp") / f"dailies-{name}"  # noqa: S108 - its owner is checked before use
 
 
 def postgres_url(postgres: Path, database: str, driver: str = "postgresql+psycopg") -> str:

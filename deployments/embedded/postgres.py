@@ -6,7 +6,7 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -81,6 +81,7 @@ def postgres_part(folder: Path, log: Path, *, durable: bool = True) -> Part:
         prepare=lambda: _prepare(folder, account, durable=durable),
         is_ready=lambda: _answers(folder),
         complete=lambda: _make_databases(folder),
+        sweep=lambda: _sweep(folder),
         stop_signal=signal.SIGINT,  # fast shutdown: ends sessions, writes a checkpoint
         orphan_signal=signal.SIGINT,
         start_within_s=START_WITHIN_S,
@@ -112,6 +113,7 @@ def embedded_postgres(folder: Path, *, durable: bool = False) -> Iterator[str]:
 def _prepare(folder: Path, account: Account | None, *, durable: bool) -> None:
     """Make the cluster if there is none, write its configuration, hand it to its account."""
     socket = socket_folder(folder)
+    _refuse_foreign(socket, account)
     for place in (folder, socket):
         place.mkdir(mode=0o700, parents=True, exist_ok=True)
         if account:
@@ -124,6 +126,28 @@ def _prepare(folder: Path, account: Account | None, *, durable: bool) -> None:
     _forget_dead(socket / f"{POSTGRES_SOCKET}.lock", folder)
     fsync = "on" if durable else "off"
     (folder / "postgres.conf").write_text(_SETTINGS.format(socket=str(socket).replace("'", "''"), fsync=fsync))
+
+
+def _refuse_foreign(socket: Path, account: Account | None) -> None:
+    """Refuse a folder in the shared temporary folder that somebody else made.
+
+    Raises:
+        StackFailed: it is somebody else's, who could read every query.
+    """
+    try:
+        owner = socket.lstat().st_uid
+    except FileNotFoundError:
+        return
+    if owner not in {os.geteuid(), account.uid if account else os.geteuid()}:
+        raise StackFailed(f"{socket} belongs to another account. Name a data folder with a shorter path with --data.")
+
+
+def _sweep(folder: Path) -> None:
+    """Remove the socket's folder when it lies outside, once nobody uses it."""
+    socket = socket_folder(folder)
+    if not socket.is_relative_to(folder):
+        with suppress(OSError):  # not there, or in use
+            socket.rmdir()
 
 
 def _forget_dead(pid_file: Path, folder: Path) -> None:

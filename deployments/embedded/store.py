@@ -88,8 +88,9 @@ def store_part(
         "ip.bind": LOOPBACK,
         "bucket": ",".join(buckets),
         "s3.config": folder / "s3.json",
-        "s3.localSocket": folder / "s3.sock",
-        "filer.localSocket": folder / "filer.sock",
+        # Relative to its working directory: a socket's path has 107 characters at most.
+        "s3.localSocket": "s3.sock",
+        "filer.localSocket": "filer.sock",
         # Its name otherwise holds the port, and a volume server of another name is another server.
         "volume.id": "dailies",
         "master.volumeSizeLimitMB": VOLUME_MIB,

@@ -189,14 +189,14 @@ class Supervisor:
         kept.ready_s = time.monotonic() - kept.entered
         kept.enter(state)
         verb = "done" if state is PartState.DONE else "ready"
-        again = f", restart {kept.restarts}" if kept.restarts else ""
-        self._say(f"{kept.part.name:<10} {verb} in {kept.ready_s:4.1f} s  {kept.part.url or ''}{again}".rstrip())
+        again = f"  (restart {kept.restarts})" if kept.restarts else ""
+        self._say(f"{kept.part.name:<10} {verb} in {kept.ready_s:4.1f} s{again}  {kept.part.url or ''}".rstrip())
 
     def _failed(self, kept: _Kept, reason: str) -> None:
         """During the first start this ends the stack; later it is one more reason to try again."""
         if self._phase is Phase.STARTING:
             last = tail(kept.part.log, since=kept.log_mark)
-            raise StackFailed(f"{reason}; the end of {kept.part.log}:\n{last}" if last else f"{reason}.")
+            raise StackFailed(f"{reason}\nThe end of {kept.part.log}:\n{last}" if last else reason)
         self._say(reason)
         self._restart_later(kept)
 

@@ -64,7 +64,7 @@ def worker_part(layout: Layout, api_url: str, pool: str) -> Part:
         env={"PREFECT_WORKER_QUERY_SECONDS": "1"},
         cwd=layout.scratch,
         log=layout.log("worker"),
-        needs=("bootstrap",),
+        needs=("prefect", "bootstrap"),
         prepare=check.forget,
         is_ready=check,
         # A worker that is asked to end kills its flow runs silently, and they stay "running" for ever. Asked
