@@ -26,6 +26,14 @@ AUDIO_DECODERS: Final = (
     "adpcm_ms", "adpcm_ima_wav", "adpcm_ima_qt", "adpcm_swf", "gsm_ms", "qdm2",
     "pcm_u8", "pcm_s8", "pcm_s16le", "pcm_s16be", "pcm_s24le", "pcm_s24be", "pcm_s32le", "pcm_s32be",
     "pcm_f32le", "pcm_f32be", "pcm_f64le", "pcm_f64be", "pcm_alaw", "pcm_mulaw", "pcm_bluray", "pcm_dvd",
+    "truehd", "mlp", "wmalossless", "wavpack", "tta", "speex", "s302m", "adpcm_g726", "adpcm_yamaha",
+)  # fmt: skip
+
+#: Decoders of streams that we never map: subtitles and cover art. ffprobe opens every stream and gives up
+#: on the first that it may not open.
+_SIDE_DECODERS: Final = (
+    "mov_text", "srt", "subrip", "ass", "ssa", "webvtt", "text", "dvdsub", "dvbsub", "pgssub", "xsub", "cc_dec",
+    "libzvbi_teletextdec", "png", "bmp", "gif", "webp", "tiff",
 )  # fmt: skip
 
 #: Codecs whose decoder has another name, as ffprobe calls them.
@@ -50,7 +58,7 @@ def guard_args(limits: LimitSettings) -> list[str]:
         # Only the file itself: no network, no pipe, no data: address, nothing joined or encrypted.
         "-protocol_whitelist", "file",
         "-format_whitelist", ",".join(DEMUXERS),
-        "-codec_whitelist", ",".join((*VIDEO_DECODERS, *AUDIO_DECODERS)),
+        "-codec_whitelist", ",".join((*VIDEO_DECODERS, *AUDIO_DECODERS, *_SIDE_DECODERS)),
         "-max_streams", str(limits.max_streams),
         # Refused before memory is taken: 16000 x 16000 would need 2.3 GB.
         "-max_pixels", str((limits.max_width + _BLOCK_PX) * (limits.max_height + _BLOCK_PX)),

@@ -53,7 +53,7 @@ def audio_filter(facts: MediaFacts, copies: int) -> str:
     start = _plain(Fraction(facts.start_s))
     raw = f"PTS-({start})/TB+ld(0)"
     steps = [
-        f"asetpts='{_monotonic(raw, 'NB_SAMPLES/SR/TB')}'",
+        f"asetpts='{_monotonic(raw, 'NB_SAMPLES/SR/TB', may_be_negative=True)}'",
         # async fills gaps with silence: sound would otherwise creep ahead of the pictures.
         "aresample=48000:async=1:first_pts=0",
     ]
@@ -73,14 +73,15 @@ def _mended(facts: MediaFacts) -> str:
     return _monotonic(f"{_shifted(facts)}+ld(0)", f"round(({_plain(1 / facts.frame_rate)})/TB)")
 
 
-def _monotonic(time: str, step: str) -> str:
+def _monotonic(time: str, step: str, *, may_be_negative: bool = False) -> str:
     # Variables: 0 what was added since the clock restarted, 1 this frame's time, 2 how far it must move on.
     jump = f"PREV_OUTPTS+{step}-ld(1)"
+    # A picture before zero can only be the first: the clock then starts there. Sound before it is cut later on.
+    early = "0" if may_be_negative else "max(0,-ld(1))"
     restarted = f"lt(ld(1),PREV_OUTPTS-{_RESTART_S}/TB)"
     return (
         f"st(1,if(isnan(PTS),if(isnan(PREV_OUTPTS),0,PREV_OUTPTS+{step}),{time}));"
-        # A picture before zero can only be the first: the clock then starts there.
-        f"st(2,if(eq(N,0),max(0,-ld(1)),if({restarted},{jump},0)));"
+        f"st(2,if(eq(N,0),{early},if({restarted},{jump},0)));"
         "st(0,ld(0)+ld(2));st(1,ld(1)+ld(2));"
         "if(gt(N,0)*lte(ld(1),PREV_OUTPTS),PREV_OUTPTS+1,ld(1))"
     )

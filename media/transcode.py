@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
@@ -70,7 +70,10 @@ def transcode(
         if progress.frame > limits.max_frames:
             raise InvalidMedia("too_many_frames")
         if on_progress is not None:
-            on_progress(progress)
+            # On the source's own clock ffmpeg reports no time; frames say it as well.
+            rate = float(facts.frame_rate)
+            speed = progress.fps / rate if progress.fps else None
+            on_progress(replace(progress, out_time_s=progress.frame / rate, speed=speed))
 
     def encode(facts: MediaFacts) -> Completed:
         args = transcode_args(

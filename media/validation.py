@@ -81,6 +81,9 @@ def _header(path: Path, tools: Tools, limits: LimitSettings, container: str | No
     if refused:
         names = set(refused[1].split(","))
         raise InvalidMedia("playlist_not_allowed" if names & _PLAYLIST_DEMUXERS else "unsupported_container")
+    codec = re.search(r"Codec \((\w+)\) not on whitelist", complaints)
+    if codec:
+        raise InvalidMedia("unsupported_codec", f"The file holds a stream in {codec[1]}, which is not accepted.")
     if container is None:
         raise InvalidMedia("not_media")
     if "moov atom not found" in complaints:
@@ -176,11 +179,13 @@ def _with_head(facts: MediaFacts, path: Path, tools: Tools, limits: LimitSetting
         rate = (len(times) - 1) / (times[-1] - times[0])
         if has_clock and rate > limits.max_frame_rate * Fraction(11, 10):
             raise InvalidMedia("frame_rate_too_high")
+    start = seconds(times[0] if has_clock else Fraction(0))
     interlaced = sum(int(f.get("interlaced_frame", 0)) for f in frames)
     return facts.model_copy(
         update={
-            "start_s": seconds(times[0] if has_clock else Fraction(0)),
-            "is_cuttable": facts.is_cuttable and has_clock,
+            "start_s": start,
+            # Some demuxers cannot seek before zero.
+            "is_cuttable": facts.is_cuttable and has_clock and start >= 0,
             "is_interlaced": facts.is_interlaced or 2 * interlaced > len(frames),
             "is_hdr": facts.is_hdr or any(probe.is_hdr_transfer(f.get("color_transfer")) for f in frames),
         }
@@ -196,11 +201,12 @@ def _with_tail(facts: MediaFacts, header: probe.Header, path: Path, tools: Tools
     # Some containers count their duration from zero, some from the first packet: the kinder reading.
     reached = max(ends, default=start) - min(start, Fraction(0))
     missing = promised - reached
+    has_clock = facts.is_cuttable or facts.start_s < 0
     worth_a_word = _SLACK_S + 2 / facts.frame_rate
     degraded = list(facts.degraded)
-    if facts.is_cuttable and missing > max(worth_a_word, Fraction(limits.error_budget) * promised):
+    if has_clock and missing > max(worth_a_word, Fraction(limits.error_budget) * promised):
         raise InvalidMedia("truncated")
-    if facts.is_cuttable and missing > worth_a_word:
+    if has_clock and missing > worth_a_word:
         degraded.append(f"The last {float(missing):.1f} seconds that the header promises are missing.")
     video = [p for p in packets if p.kind == "video"]
     last = max((p.pts_s for p in video if p.pts_s is not None), default=start + Fraction(facts.duration_s))
@@ -209,7 +215,7 @@ def _with_tail(facts: MediaFacts, header: probe.Header, path: Path, tools: Tools
             raise InvalidMedia("damaged", "The end of the video cannot be decoded.")
         degraded.append("The last seconds of the video cannot be decoded.")
     end = max((p.end_s for p in video if p.end_s is not None), default=None)
-    duration = facts.duration_s if end is None or not facts.is_cuttable else seconds(end) - facts.start_s
+    duration = facts.duration_s if end is None or not has_clock else seconds(end) - facts.start_s
     return facts.model_copy(update={"degraded": tuple(degraded), "duration_s": duration})
 
 

@@ -1,0 +1,129 @@
+"""Frames, shots and stills, all from the proxy."""
+
+from decimal import Decimal
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from core.errors import MissingDependency
+from core.settings import MediaSettings, ShotSettings, StillSettings
+from core.values import Scene
+from media.frames import frame_at, scene_frames
+from media.scenes import scenes_from
+from media.shots import detect_shots
+from media.stills import clock, contact_sheet, posters
+from media.transcode import transcode
+from media.validation import inspect
+from tests.media.conftest import H264
+
+
+@pytest.fixture(scope="session")
+def proxy_of(tools, limits, tmp_path_factory):
+    def proxy_of(source: Path) -> Path:
+        facts = inspect(source, tools, limits)
+        folder = tmp_path_factory.mktemp("proxy")
+        settings = MediaSettings(proxy_short_side=90, threads=2)
+        made = transcode(
+            source, facts, (), with_proxy=True, settings=settings, limits=limits, folder=folder, tools=tools
+        )
+        assert made.proxy is not None
+        return made.proxy
+
+    return proxy_of
+
+
+@pytest.fixture(scope="session")
+def colours(make, proxy_of) -> Path:
+    """A second each of black, red, green and blue, at 10 frames/s."""
+    inputs = [f"color={c}:r=10:s=160x90:d=1" for c in ("black", "red", "lime", "blue")]
+    graph = ";".join(f"{c}[c{i}]" for i, c in enumerate(inputs)) + ";[c0][c1][c2][c3]concat=n=4"
+    return proxy_of(make("colours.mp4", "-f", "lavfi", "-i", graph, *H264))
+
+
+def scene(index: int, start: float, end: float) -> Scene:
+    return Scene(index=index, start_s=Decimal(str(start)), end_s=Decimal(str(end)))
+
+
+def test_cuts_are_found_where_they_are(three_shots, proxy_of, tools):
+    shots = detect_shots(proxy_of(three_shots), ShotSettings(), tools)
+    assert [(float(s.start_s), float(s.end_s)) for s in shots] == [(0, 1), (1, 2), (2, 3)]
+    assert [s.kind for s in shots] == ["start", "cut", "cut"]
+    assert all(0.5 <= s.confidence <= 1 for s in shots)
+
+
+def test_a_cut_in_a_variable_frame_rate_has_its_exact_time(make, proxy_of, tools):
+    """20 frames/s until the cut at 1 s, 5 after it: frame number by mean rate would be wrong by far."""
+    source = make(
+        "variable_cut.mp4",
+        *("-f", "lavfi", "-i", "color=red:r=20:s=160x90:d=1[a];color=blue:r=20:s=160x90:d=3[b];[a][b]concat=n=2"),
+        *("-vf", "select='lt(t,1)+not(mod(n,4))'", "-fps_mode", "passthrough", *H264),
+    )
+    shots = detect_shots(proxy_of(source), ShotSettings(), tools)
+    assert [float(s.start_s) for s in shots] == [0, 1]
+
+
+def test_a_detector_that_does_not_exist_is_named(colours, tools):
+    with pytest.raises(MissingDependency, match="content"):
+        detect_shots(colours, ShotSettings(detector="cascade"), tools)
+
+
+def test_frames_come_from_their_own_scene(colours, tools):
+    scenes = [scene(i, i, i + 1) for i in range(4)]
+    batches = list(scene_frames(colours, scenes, 3, tools, scenes_per_batch=2))
+    assert [owners.tolist() for _, owners in batches] == [[0, 0, 0, 1, 1, 1], [2, 2, 2, 3, 3, 3]]
+    pictures = np.concatenate([pictures for pictures, _ in batches])
+    assert pictures.shape == (12, 90, 160, 3)
+    # Red, green, blue: the strongest channel is 0, 1, 2.
+    assert pictures[3:].mean(axis=(1, 2)).argmax(axis=1).tolist() == [0] * 3 + [1] * 3 + [2] * 3
+
+
+def test_a_scene_with_fewer_frames_than_wanted_gives_them_all(colours, tools):
+    ((pictures, owners),) = scene_frames(colours, [scene(0, 1, 1.2)], 8, tools)
+    assert len(pictures) == 2
+    assert owners.tolist() == [0, 0]
+
+
+def test_a_scene_between_two_frames_shows_the_one_on_screen(colours, tools):
+    ((pictures, _),) = scene_frames(colours, [scene(0, 2.95, 2.99)], 2, tools)
+    assert pictures.mean(axis=(1, 2)).argmax(axis=1).tolist() == [1]
+
+
+def test_the_frame_at_a_time_is_the_one_on_screen(colours, tools):
+    assert frame_at(colours, 1.55, tools).mean(axis=(0, 1)).argmax() == 0
+    assert frame_at(colours, 99, tools).mean(axis=(0, 1)).argmax() == 2
+
+
+def test_black_is_avoided_where_there_is_a_choice(make, proxy_of, tools):
+    source = make(
+        "dark_half.mp4",
+        *(
+            "-f",
+            "lavfi",
+            "-i",
+            "color=black:r=10:s=160x90:d=1.2[a];testsrc2=r=10:s=160x90:d=0.8[b];[a][b]concat=n=2",
+            *H264,
+        ),
+    )
+    ((pictures, _),) = scene_frames(proxy_of(source), [scene(0, 0, 2)], 1, tools)
+    assert pictures[0].std() > 20
+
+
+def test_every_scene_gets_a_poster_and_a_place_on_the_sheet(three_shots, proxy_of, tools, tmp_path):
+    proxy = proxy_of(three_shots)
+    shots = detect_shots(proxy, ShotSettings(), tools)
+    scenes = scenes_from(shots, Decimal(3), 1, 60)
+    settings = StillSettings(poster_short_side=60, sheet_columns=2)
+    made = posters(proxy, scenes, settings, tmp_path, tools)
+    assert len(made) == 3
+    with Image.open(made[1]) as image:
+        assert (image.format, min(image.size)) == ("JPEG", 60)
+    with Image.open(contact_sheet([*made[:2], None], scenes, settings, tmp_path / "sheet.jpg")) as sheet:
+        assert sheet.width > 2 * 240
+        assert sheet.height > sheet.width * 9 // 16 // 2 * 2 - 100
+
+
+def test_media_time_is_written_for_people():
+    assert clock(Decimal("3.46")) == "0:03.4"
+    assert clock(Decimal("3723.9")) == "1:02:03.9"
