@@ -16,6 +16,11 @@ from core.errors import DailiesError
 #: so each one imports what is slow (Prefect, torch, SQLAlchemy) inside its functions.
 COMMANDS: Final = {
     "up": "cli.stack:up",
+    "ingest": "cli.ingest:ingest",
+    "show": "cli.videos:show",
+    "videos": "cli.videos:videos",
+    "search": "cli.search:search",
+    "demo": "cli.demo:demo",
     "down": "cli.stack:down",
     "status": "cli.stack:status",
     "doctor": "cli.doctor:doctor",
@@ -57,7 +62,10 @@ def dailies() -> None:
 
     \b
     Examples:
+      dailies demo                 see it work: a film, its scenes, seven searches
       dailies up --detach          start everything: database, store, Prefect, service, worker
+      dailies ingest film.mp4 --wait
+      dailies search "a cup of coffee"
       dailies status               how each part is doing, and where
       dailies doctor               what is missing on this machine, and how to mend it
       dailies down                 stop everything
