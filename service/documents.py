@@ -62,6 +62,8 @@ class VideoSummary(BaseModel):
 
     video_id: UUID
     title: str
+    #: Name of the uploaded file, or the last part of its key.
+    file_name: str | None
     status: VideoStatus
     #: Reason code of a rejected video.
     reason: str | None
@@ -144,6 +146,7 @@ def summary_of(video: Video, settings: Settings) -> VideoSummary:
     return VideoSummary(
         video_id=video.id,
         title=video.title,
+        file_name=video.file_name,
         status=video.status,
         reason=video.reject_reason,
         error=sentence_of(video),

@@ -1,10 +1,24 @@
-"""What every test relies on: a scrubbed environment and settings read anew."""
+"""What every test relies on: a scrubbed environment, clips made on the spot, and one live stack for those that need it."""
 
 import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from threading import Event
+from typing import Any, TypeVar
 
+import httpx
+import psutil
 import pytest
 
-from core.settings import get_settings
+from core.settings import MediaSettings, Settings, get_settings
+from deployments.embedded import stack
+from media.tools import find_tools
+from storage.client import ObjectStore
+
+T = TypeVar("T")
 
 
 @pytest.fixture(autouse=True)
@@ -15,3 +29,140 @@ def _scrubbed_environment(monkeypatch: pytest.MonkeyPatch):
     get_settings.cache_clear()
     yield
     get_settings.cache_clear()
+
+
+def wait_for(look: Callable[[], T | None], what: str, deadline_s: float = 90.0, every_s: float = 0.15) -> T:
+    """Look again and again until something is there; fail with `what` when the deadline passes."""
+    pause = Event()
+    for _ in range(int(deadline_s / every_s)):
+        if found := look():
+            return found
+        pause.wait(every_s)
+    pytest.fail(f"not within {deadline_s} s: {what}")
+
+
+@pytest.fixture(scope="session")
+def make_clip(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Give a maker of short films whose cuts are known: each colour lasts `seconds`, hard cuts in between."""
+    folder = tmp_path_factory.mktemp("clips")
+
+    def make(
+        name: str,
+        colours: tuple[str, ...] = ("red", "green", "blue"),
+        *,
+        seconds: float = 1.0,
+        size: str = "320x180",
+        sound: bool = True,
+    ) -> Path:
+        target = folder / name
+        inputs = [f"-f lavfi -i testsrc2=s={size}:r=25:d={seconds}" for _ in colours]
+        inputs.append(f"-f lavfi -i sine=frequency=440:duration={seconds * len(colours)}") if sound else None
+        tinted = [f"[{n}:v]drawbox=color={colour}@0.85:t=fill,format=yuv420p[c{n}]" for n, colour in enumerate(colours)]
+        joined = "".join(f"[c{n}]" for n in range(len(colours))) + f"concat=n={len(colours)}:v=1:a=0[v]"
+        graph = ";".join([*tinted, joined])
+        command = [str(find_tools(MediaSettings()).ffmpeg), "-nostdin", "-loglevel", "error", "-y"]
+        command += " ".join(filter(None, inputs)).split()
+        command += ["-filter_complex", graph, "-map", "[v]"]
+        command += ["-map", f"{len(colours)}:a", "-c:a", "aac"] if sound else []
+        # The name goes into the file, so that no two clips have the same bytes.
+        command += ["-c:v", "libx264", "-preset", "ultrafast", "-metadata", f"title={name}", str(target)]
+        subprocess.run(command, check=True, timeout=60, stdin=subprocess.DEVNULL)
+        return target
+
+    return make
+
+
+class Live:
+    """A running stack, as its users reach it."""
+
+    wait_for = staticmethod(wait_for)
+
+    def __init__(self, data: Path) -> None:
+        self.data = data
+        self.environment = stack.environment(data)
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in self.environment.items():
+                patch.setenv(name, value)
+            self.settings = Settings()
+        self.store = ObjectStore(self.settings.storage)
+        self.service = httpx.Client(base_url=self.settings.service.url, timeout=30)
+        self.prefect = httpx.Client(base_url=self.environment["PREFECT_API_URL"], timeout=30)
+
+    def put(self, path: Path, key: str | None = None) -> str:
+        """Put a file into the uploads bucket as any S3 client would; give its key."""
+        key = key or path.name
+        self.store.put(path, key, "video/mp4", bucket=self.settings.storage.uploads_bucket)
+        return key
+
+    def videos(self, key: str) -> list[dict[str, Any]]:
+        """Give the videos made from a key, oldest first."""
+        found = self.service.get("/videos", params={"limit": 500}).json()["videos"]
+        return [video for video in reversed(found) if video["file_name"] == key.rsplit("/", 1)[-1]]
+
+    def video(self, video_id: str) -> dict[str, Any]:
+        """Give one video in full."""
+        return self.service.get(f"/videos/{video_id}").raise_for_status().json()
+
+    def wait_for_status(self, video_id: str, *statuses: str, deadline_s: float = 120) -> dict[str, Any]:
+        """Wait until a video is in one of these states."""
+
+        def look() -> dict[str, Any] | None:
+            video = self.video(video_id)
+            return video if video["status"] in statuses else None
+
+        return wait_for(look, f"{video_id} is {' or '.join(statuses)}: {self.video(video_id)['status']}", deadline_s)
+
+    def ingest(self, path: Path, *, until: tuple[str, ...] = ("indexed", "rejected", "failed")) -> dict[str, Any]:
+        """Put a file and wait until its video is in one of these states."""
+        key = self.put(path)
+        video = wait_for(lambda: self.videos(key), f"a video of {key}", 30)[0]
+        return self.wait_for_status(video["video_id"], *until)
+
+    def run(self, run_id: str) -> dict[str, Any]:
+        """Give a flow run as Prefect has it."""
+        return self.prefect.get(f"/flow_runs/{run_id}").raise_for_status().json()
+
+    def task_runs(self, run_id: str) -> list[dict[str, Any]]:
+        """Give a flow run's task runs, in the order of their starts."""
+        body = {"flow_runs": {"id": {"any_": [run_id]}}, "limit": 200}
+        found = self.prefect.post("/task_runs/filter", json=body).raise_for_status().json()
+        return sorted(found, key=lambda run: run["start_time"] or "")
+
+    def flow_process(self, run_id: str) -> psutil.Process | None:
+        """Give the process that executes a flow run."""
+        for process in psutil.process_iter(["cmdline"]):
+            if "prefect.engine" in (process.info["cmdline"] or []):
+                try:
+                    if process.environ().get("PREFECT__FLOW_RUN_ID") == run_id:
+                        return process
+                except psutil.Error:
+                    continue
+        return None
+
+    def close(self) -> None:
+        """Close the clients."""
+        self.service.close()
+        self.prefect.close()
+
+
+@pytest.fixture(scope="session")
+def live() -> Iterator[Live]:
+    """One real stack for the whole session: Postgres, object store, Prefect, service, worker."""
+    with tempfile.TemporaryDirectory(prefix="dailies-live-") as folder:
+        data = Path(folder) / "data"
+        command = [sys.executable, "-m", "cli.main", "up", "--detach", "--data", str(data)]
+        started = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
+        if started.returncode:
+            pytest.fail(f"the stack did not start:\n{started.stdout}\n{started.stderr}")
+        running = Live(data)
+        try:
+            yield running
+        finally:
+            running.close()
+            stack.stop(data)
+            left = [
+                process
+                for process in psutil.process_iter(["cmdline"])
+                if str(data) in " ".join(process.info["cmdline"] or [])
+            ]
+            assert left == [], "the stack left processes behind"
