@@ -2,6 +2,7 @@
 
 import mimetypes
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,7 @@ BLOCK_BYTES: Final = 1 << 20
 #: The first search of a service loads its network.
 TIMEOUT: Final = httpx.Timeout(60.0, connect=5.0)
 _LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
+_DIGITS: Final = re.compile(r"[0-9a-fA-F-]*[0-9a-fA-F][0-9a-fA-F-]*")
 #: Videos asked for at once.
 PAGE: Final = 500
 
@@ -96,6 +98,8 @@ class Service:
         """
         if _is_uuid(text):
             return text
+        if not _DIGITS.fullmatch(text):
+            raise NotFound(f"{text} is no video's id: give its first digits. List them with `dailies videos`.")
         found = self.videos(2, id=text)
         if not found:
             raise NotFound(f"There is no video whose id begins with {text}. List them with `dailies videos`.")

@@ -30,7 +30,8 @@ def show_scenes(console: Console, document: Document, known: Sequence[DemoScene]
 
 def overlap_s(scene: Document, known: DemoScene) -> float:
     """Give the seconds that a found scene shares with a composed one."""
-    return max(0.0, min(scene["end_s"], known.end_s) - max(scene["start_s"], known.start_s))
+    shared: float = min(scene["end_s"], known.end_s) - max(scene["start_s"], known.start_s)
+    return max(0.0, shared)
 
 
 def shown_in(scene: Document, known: Sequence[DemoScene]) -> str:

@@ -162,6 +162,7 @@ def _summarise(console: Console, upload: Upload, document: Document, *, waited: 
             f"upload finished -> first task running: {clock(seconds)} "
             "[dim](this machine's clock to the database's first ledger entry)[/dim]",
             highlight=False,
+            soft_wrap=True,
         )
 
 

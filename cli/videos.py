@@ -99,7 +99,7 @@ def print_video(console: Console, video: Document) -> None:
     if video["stages"]:
         console.print(stages_table(video["stages"]))
     if video["renditions"]:
-        console.print(_renditions(video))
+        _print_renditions(console, video)
     if video["scenes"]:
         console.print(f"{len(video['scenes'])} scenes from {len(video['shots'])} shots, {clock(video['duration_s'])}")
         console.print(scenes_table(video["scenes"][:MAX_ROWS]))
@@ -109,14 +109,16 @@ def print_video(console: Console, video: Document) -> None:
         console.print(f"run: {video['run_url']}", highlight=False, soft_wrap=True)
 
 
-def _renditions(video: Document) -> Table:
+def _print_renditions(console: Console, video: Document) -> None:
     table = Table(box=None, header_style="dim")
-    for heading in ("rendition", "size", "bytes", "address"):
-        table.add_column(heading, overflow="fold")
+    for heading in ("rendition", "size", "bytes"):
+        table.add_column(heading)
     for made in video["renditions"]:
-        url = video["urls"]["renditions"].get(made["name"], "")
-        table.add_row(made["name"], f"{made['width']}x{made['height']}", size(made["bytes"]), url)
-    return table
+        table.add_row(made["name"], f"{made['width']}x{made['height']}", size(made["bytes"]))
+    console.print(table)
+    for url in (*video["urls"]["renditions"].values(), video["urls"]["contact_sheet"]):
+        if url:
+            console.print(url, soft_wrap=True, highlight=False)  # never broken over lines: people copy it
 
 
 def scenes_table(scenes: list[Document], names: list[str] | None = None) -> Table:
