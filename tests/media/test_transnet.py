@@ -1,0 +1,95 @@
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from core.values import CutKind
+from media import transnet
+from media.transnet import Probabilities, cuts_from, probabilities
+
+
+def shot(seed, count):
+    """A slow pan over a picture of coloured patches, seen as the network sees it: (count, 27, 48, 3)."""
+    rng = np.random.default_rng(seed)
+    wide = Image.fromarray(rng.integers(0, 255, (6, 12, 3), np.uint8)).resize((192, 108), Image.Resampling.BICUBIC)
+    boxes = [(0.2 * index, 0, 0.2 * index + 120, 108) for index in range(count)]
+    return np.stack([np.asarray(wide.resize((48, 27), Image.Resampling.BILINEAR, box=box)) for box in boxes])
+
+
+def in_batches(frames, size):
+    for start in range(0, len(frames), size):
+        yield frames[start : start + size]
+
+
+@pytest.fixture(scope="module")
+def film():
+    return np.concatenate([shot(1, 90), shot(2, 110), shot(3, 70)])
+
+
+def test_hard_cuts_are_found_on_the_first_frame_of_the_new_shot(film):
+    cuts = transnet.find_transnet_cuts(in_batches(film, 64), None)
+    assert [(cut.frame, cut.kind) for cut in cuts] == [(90, CutKind.CUT), (200, CutKind.CUT)]
+    assert all(cut.confidence > 0.5 for cut in cuts)
+
+
+def test_a_dissolve_is_one_gradual_cut_within_its_frames():
+    old, new = shot(4, 100).astype(float), shot(5, 100).astype(float)
+    share = np.linspace(0, 1, 20)[:, None, None, None]
+    mixed = old[80:] * (1 - share) + new[:20] * share
+    film = np.concatenate([old[:80], mixed, new[20:]]).astype(np.uint8)
+    cuts = transnet.find_transnet_cuts(in_batches(film, 50), None)
+    assert [cut.kind for cut in cuts] == [CutKind.GRADUAL]
+    assert 80 <= cuts[0].frame < 100
+
+
+def test_probabilities_are_those_of_the_package(film):
+    network, _, _ = transnet._network()
+    with torch.inference_mode():
+        boundary, part = network.predict_frames(torch.from_numpy(film), quiet=True)
+    ours = probabilities(in_batches(film, 64))
+    # Other windows and half precision move them a little, never across the threshold.
+    np.testing.assert_allclose(ours.boundary, boundary, atol=0.1)
+    assert ((ours.boundary > 0.5) == (boundary.numpy() > 0.5)).all()
+    assert len(ours.part) == len(part)
+
+
+@pytest.mark.parametrize("count", [0, 1, 149, 150, 151, 176, 325])
+def test_every_frame_gets_one_probability_however_the_video_ends(count):
+    film = np.zeros((count, 27, 48, 3), np.uint8)
+    wanted = [frames for _, frames in transnet._windows(in_batches(film, 40))]
+    assert sum(wanted) == count
+    assert all(window.shape == (200, 27, 48, 3) for window, _ in transnet._windows(in_batches(film, 40)))
+
+
+def test_windows_count_every_frame_once_and_in_order():
+    film = np.arange(400, dtype=np.uint16).view(np.uint8).reshape(400, 2)
+    frames = np.zeros((400, 27, 48, 3), np.uint8)
+    frames[:, 0, 0, :2] = film
+    seen = np.concatenate([window[25 : 25 + wanted] for window, wanted in transnet._windows(in_batches(frames, 33))])
+    np.testing.assert_array_equal(seen, frames)
+
+
+def test_loading_the_network_leaves_the_process_as_it_was():
+    transnet._network.cache_clear()
+    torch.manual_seed(7)
+    np.random.seed(7)  # noqa: NPY002 - the generator that the package seeds
+    expected = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
+    transnet._network()
+    assert torch.equal(torch.get_rng_state(), expected[0])
+    assert (np.random.get_state()[1] == expected[1]).all()  # noqa: NPY002
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_a_fade_over_black_is_one_cut_and_a_close_hard_cut_another():
+    boundary, part = np.zeros(100, np.float32), np.zeros(100, np.float32)
+    part[20:27], part[29:36] = 0.8, 0.8  # out, black, in
+    boundary[22], boundary[32] = 0.6, 0.7
+    boundary[40] = part[40] = 0.9
+    cuts = cuts_from(Probabilities(boundary, part))
+    assert [(cut.frame, cut.kind) for cut in cuts] == [(28, CutKind.GRADUAL), (41, CutKind.CUT)]
+
+
+def test_a_blur_that_only_looks_like_part_of_a_transition_is_no_cut():
+    part = np.zeros(100, np.float32)
+    part[20:40] = 0.8
+    assert cuts_from(Probabilities(np.full(100, 0.4, np.float32), part)) == []
