@@ -127,6 +127,7 @@ def end(process: subprocess.Popen[bytes], part: Part, is_urgent: Callable[[], bo
         if part.children_stop_within_s:
             _end_children(process, part, is_urgent)
         process.send_signal(part.stop_signal)
+        process.send_signal(signal.SIGCONT)  # one that is frozen hears nothing else but SIGKILL
         deadline = time.monotonic() + part.stop_within_s
         while process.poll() is None and time.monotonic() < deadline and not is_urgent():
             time.sleep(POLL_S)

@@ -4,27 +4,23 @@ One thread does it all, on purpose: the kernel's promise to end a child with its
 the thread that started it.
 """
 
-import datetime as dt
 import signal
-import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from graphlib import TopologicalSorter
 from types import FrameType
 from typing import Final
 
 import psutil
 
 from core.errors import DailiesError, StackFailed
+from deployments.embedded.kept import Kept, describe_exit, pause_s
 from deployments.embedded.logs import rotate, tail
 from deployments.embedded.parts import Part
 from deployments.embedded.processes import POLL_S, adopt_orphans, end, family, kill, reap_adopted, spawn
 from deployments.embedded.state import PartState, PartStatus, Phase
 
-#: Pause before the first restart and the longest pause, seconds; doubled from one to the next.
-FIRST_PAUSE_S: Final = 0.5
-LONGEST_PAUSE_S: Final = 30.0
 #: A part that was up for this long has proved itself: its next pause is the first one again.
 STABLE_S: Final = 60.0
 #: How often logs are looked at, seconds.
@@ -32,60 +28,11 @@ _LOG_CHECK_S: Final = 30.0
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-def pause_s(failures: int) -> float:
-    """Give the pause before a restart: 0.5, 1, 2, 4 ... 30 seconds after 1, 2, 3, 4 ... failures in a row."""
-    return min(FIRST_PAUSE_S * 2.0 ** min(failures - 1, 16), LONGEST_PAUSE_S)
-
-
-def describe_exit(code: int | None) -> str:
-    """Say in words how a process ended."""
-    if code is None:
-        return "not ended"
-    if code >= 0:
-        return f"exit {code}"
-    try:
-        return f"signal {signal.Signals(-code).name}"
-    except ValueError:
-        return f"signal {-code}"
-
-
-@dataclass
-class _Kept:
-    """A part and what has become of it."""
-
-    part: Part
-    state: PartState = PartState.WAITING
-    process: subprocess.Popen[bytes] | None = None
-    restarts: int = 0
-    failures: int = 0
-    #: Monotonic: when it entered its state; when it may be started next.
-    entered: float = 0.0
-    not_before: float = 0.0
-    since: dt.datetime = field(default_factory=lambda: dt.datetime.now(dt.UTC))
-    ready_s: float | None = None
-    last_exit: str | None = None
-    #: Size of the log when it was last started: what was written before is an older story.
-    log_mark: int = 0
-
-    def enter(self, state: PartState) -> None:
-        self.state, self.entered, self.since = state, time.monotonic(), dt.datetime.now(dt.UTC)
-
-    @property
-    def is_settled(self) -> bool:
-        return self.state in {PartState.UP, PartState.DONE}
-
-    def status(self) -> PartStatus:
-        return PartStatus(
-            name=self.part.name,
-            state=self.state,
-            pid=self.process.pid if self.process and self.state in {PartState.STARTING, PartState.UP} else None,
-            restarts=self.restarts,
-            since=self.since,
-            ready_s=self.ready_s,
-            url=self.part.url,
-            last_exit=self.last_exit,
-            log=str(self.part.log),
-        )
+def _in_order(parts: Sequence[Part]) -> Iterator[Part]:
+    """Give the parts so that each comes after those it needs; the reverse is the order to end them in."""
+    by_name = {part.name: part for part in parts}
+    for name in TopologicalSorter({part.name: part.needs for part in parts}).static_order():
+        yield by_name[name]
 
 
 class Supervisor:
@@ -99,7 +46,7 @@ class Supervisor:
         record: Callable[[Phase, tuple[PartStatus, ...]], None] = lambda _phase, _parts: None,
         say: Callable[[str], None] = lambda _line: None,
     ) -> None:
-        self._kept = [_Kept(part) for part in parts]
+        self._kept = [Kept(part) for part in _in_order(parts)]
         self._environment = dict(environment)
         self._record = record
         self._say = say
@@ -134,7 +81,7 @@ class Supervisor:
             self._bound_logs()
             time.sleep(POLL_S if self._phase is Phase.STARTING else 4 * POLL_S)
 
-    def _advance(self, kept: _Kept) -> None:
+    def _advance(self, kept: Kept) -> None:
         """Move one part on by at most one state."""
         match kept.state:
             case PartState.WAITING | PartState.RESTARTING:
@@ -151,10 +98,10 @@ class Supervisor:
             case _:
                 pass
 
-    def _has_what_it_needs(self, kept: _Kept) -> bool:
+    def _has_what_it_needs(self, kept: Kept) -> bool:
         return all(other.is_settled for other in self._kept if other.part.name in kept.part.needs)
 
-    def _start(self, kept: _Kept) -> None:
+    def _start(self, kept: Kept) -> None:
         part = kept.part
         rotate(part.log)
         kept.log_mark = part.log.stat().st_size if part.log.exists() else 0
@@ -166,7 +113,7 @@ class Supervisor:
             return
         kept.enter(PartState.STARTING)
 
-    def _check_start(self, kept: _Kept) -> None:
+    def _check_start(self, kept: Kept) -> None:
         part, process = kept.part, kept.process
         assert process is not None
         code = process.poll()
@@ -185,14 +132,14 @@ class Supervisor:
             else:
                 self._settle(kept, PartState.UP)
 
-    def _settle(self, kept: _Kept, state: PartState) -> None:
+    def _settle(self, kept: Kept, state: PartState) -> None:
         kept.ready_s = time.monotonic() - kept.entered
         kept.enter(state)
         verb = "done" if state is PartState.DONE else "ready"
         again = f"  (restart {kept.restarts})" if kept.restarts else ""
         self._say(f"{kept.part.name:<10} {verb} in {kept.ready_s:4.1f} s{again}  {kept.part.url or ''}".rstrip())
 
-    def _failed(self, kept: _Kept, reason: str) -> None:
+    def _failed(self, kept: Kept, reason: str) -> None:
         """During the first start this ends the stack; later it is one more reason to try again."""
         if self._phase is Phase.STARTING:
             last = tail(kept.part.log, since=kept.log_mark)
@@ -200,7 +147,7 @@ class Supervisor:
         self._say(reason)
         self._restart_later(kept)
 
-    def _restart_later(self, kept: _Kept) -> None:
+    def _restart_later(self, kept: Kept) -> None:
         if kept.process is not None:
             self._end(kept)
             kept.last_exit = describe_exit(kept.process.returncode)
@@ -211,7 +158,7 @@ class Supervisor:
         kept.enter(PartState.RESTARTING)
         self._say(f"{kept.part.name:<10} ended ({kept.last_exit or 'not started'}); started again in {wait_s:.1f} s")
 
-    def _end(self, kept: _Kept) -> None:
+    def _end(self, kept: Kept) -> None:
         """End one part. Flow runs of a worker that died by itself were adopted: they may finish."""
         if kept.process is not None:
             end(kept.process, kept.part, is_urgent=lambda: self._stops > 1)
