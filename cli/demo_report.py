@@ -9,7 +9,7 @@ from rich.table import Table
 
 from cli.client import Document, Service
 from cli.demo_film import DemoScene
-from cli.output import clock
+from cli.output import clock, count
 from cli.search import hits_table
 from cli.videos import scenes_table
 
@@ -23,7 +23,7 @@ SHOWN = 3
 
 def show_scenes(console: Console, document: Document, known: Sequence[DemoScene]) -> None:
     """Print the scenes that were found, with what each one shows where that is known."""
-    console.print(f"\n{len(document['scenes'])} scenes were found:")
+    console.print(f"\nfound {count(document['scenes'], 'scene')}:")
     names = [shown_in(scene, known) for scene in document["scenes"]] if known else None
     console.print(scenes_table(document["scenes"], names))
 

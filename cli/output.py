@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Sized
 from typing import Any, Final, NoReturn
 
 import typer
@@ -46,6 +47,11 @@ def size(size_bytes: int) -> str:
             break
         number /= 1000
     return f"{number:.0f} {unit}" if unit == "B" else f"{number:.1f} {unit}"
+
+
+def count(things: Sized, noun: str) -> str:
+    """Write how many there are: `1 scene`, `2 scenes`."""
+    return f"{len(things)} {noun}" + ("" if len(things) == 1 else "s")
 
 
 def coloured(state: str) -> str:

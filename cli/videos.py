@@ -10,7 +10,7 @@ from rich.table import Table
 from cli.client import Document, service_of
 from cli.follow import stages_table
 from cli.options import HERE, AsJson, DataFolder
-from cli.output import clock, coloured, print_json, size
+from cli.output import clock, coloured, count, print_json, size
 
 #: Shots and scenes listed before the rest is only counted.
 MAX_ROWS = 50
@@ -101,7 +101,8 @@ def print_video(console: Console, video: Document) -> None:
     if video["renditions"]:
         _print_renditions(console, video)
     if video["scenes"]:
-        console.print(f"{len(video['scenes'])} scenes from {len(video['shots'])} shots, {clock(video['duration_s'])}")
+        found = f"{count(video['scenes'], 'scene')} from {count(video['shots'], 'shot')}, {clock(video['duration_s'])}"
+        console.print(found, highlight=False)
         console.print(scenes_table(video["scenes"][:MAX_ROWS]))
         if len(video["scenes"]) > MAX_ROWS:
             console.print(f"... and {len(video['scenes']) - MAX_ROWS} more; see --json")

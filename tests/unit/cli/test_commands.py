@@ -1,0 +1,168 @@
+"""Commands that talk to the service: what they print, where, and how they exit."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.unit.cli.conftest import VIDEO_ID, FakeService, Ran, document
+
+Dailies = Callable[..., Ran]
+
+PROMISED = {
+    "video_id", "status", "reason", "error", "duration_s", "flow_run_id", "renditions", "shots", "scenes", "stages",
+}  # fmt: skip
+
+
+@pytest.fixture
+def film(tmp_path: Path) -> Path:
+    path = tmp_path / "film.mp4"
+    path.write_bytes(b"frames" * 1000)
+    return path
+
+
+def test_ingest_uploads_waits_and_prints_one_document(service: FakeService, dailies: Dailies, film: Path) -> None:
+    ran = dailies("ingest", film, "--title", "Holiday", "--description", "two weeks", "--wait", "--json")
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.json.keys() >= PROMISED | {"first_task_after_s", "upload_s", "path"}
+    assert ran.json["first_task_after_s"] > 0
+    assert list(service.uploaded.values()) == [b"frames" * 1000]
+    [announced] = service.announced
+    assert announced == {
+        "file_name": "film.mp4",
+        "title": "Holiday",
+        "description": "two weeks",
+        "content_type": "video/mp4",
+        "size_bytes": 6000,
+    }
+
+
+def test_ingest_for_people_shows_stages_scenes_and_the_time_to_the_first_task(
+    service: FakeService, dailies: Dailies, film: Path
+) -> None:
+    ran = dailies("ingest", film, "--wait")
+    assert ran.code == 0
+    for words in ("film [1]", "validate", "360p", "1 scene", "upload finished -> first task running:"):
+        assert words in ran.out
+    assert "film.mp4" in ran.err  # the progress bar
+
+
+def test_ingest_without_waiting_says_how_to_follow(service: FakeService, dailies: Dailies, film: Path) -> None:
+    ran = dailies("ingest", film)
+    assert ran.code == 0
+    assert "dailies show 3f2a91c1" in ran.out
+
+
+def test_several_files_give_a_list_and_one_bad_file_gives_exit_1(
+    service: FakeService, dailies: Dailies, film: Path, tmp_path: Path
+) -> None:
+    note = tmp_path / "note.mp4"
+    note.write_text("not a film")
+    rejected = {"status": "rejected", "reason": "not_media", "error": "The file is not a video."}
+    second = "3f2a91c2-0000-4000-8000-000000000001"
+    service.answers = {f"/videos/{second}{end}": (200, document(second, **rejected)) for end in ("", "/status")}
+    ran = dailies("ingest", film, note, "--wait", "--json")
+    assert ran.code == 1
+    assert [each["status"] for each in ran.json] == ["indexed", "rejected"]
+    assert [Path(each["path"]).name for each in ran.json] == ["film.mp4", "note.mp4"]
+
+
+def test_a_store_that_takes_nothing_is_told_for_each_file(service: FakeService, dailies: Dailies, film: Path) -> None:
+    service.store_is_down = True
+    ran = dailies("ingest", film)
+    assert (ran.code, ran.out) == (1, "")
+    assert "the object store answered 503" in ran.err
+    ran = dailies("ingest", film, film, "--wait", "--json")
+    assert ran.code == 1
+    assert [each["status"] for each in ran.json] == ["failed", "failed"]
+    assert ran.json[0].keys() >= PROMISED
+
+
+def test_a_service_that_refuses_is_quoted(service: FakeService, dailies: Dailies, film: Path) -> None:
+    service.answers = {f"/videos/{VIDEO_ID}": (409, {"error": "x", "message": "Not now, because."})}
+    ran = dailies("show", VIDEO_ID)
+    assert (ran.code, ran.out, ran.err) == (1, "", "dailies: Not now, because.\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (["ingest", "missing.mp4"], "missing.mp4"),
+        (["ingest", "."], "not a file"),
+        (["ingest", "film.mp4", "film.mp4", "--title", "x"], "--title"),
+        (["ingest"], "PATH"),
+        (["videos", "--status", "lost"], "lost"),
+        (["search", " "], "TEXT"),
+        (["search", "x", "--limit", "0"], "limit"),
+        (["demo", "missing.mp4"], "missing.mp4"),
+        (["dance"], "dance"),
+    ],
+)
+def test_wrong_usage_exits_with_2_and_a_sentence(
+    service: FakeService, dailies: Dailies, film: Path, arguments: list[str], word: str
+) -> None:
+    ran = dailies(*arguments)
+    assert (ran.code, ran.out) == (2, "")
+    assert word in ran.err
+    assert service.asked == []
+
+
+@pytest.mark.parametrize("command", [["videos"], ["show", VIDEO_ID], ["search", "a cat"]])
+def test_without_a_stack_one_sentence_says_what_to_do(
+    dailies: Dailies, monkeypatch: pytest.MonkeyPatch, command: list[str]
+) -> None:
+    ran = dailies(*command, "--json")
+    assert (ran.code, ran.out) == (1, "")
+    assert "dailies up" in ran.err
+    assert ran.err.count("\n") == 1
+    monkeypatch.setenv("DAILIES_SERVICE__URL", "http://127.0.0.1:9")
+    ran = dailies(*command, "--json")
+    assert (ran.code, ran.out) == (1, "")
+    assert "No service answers at http://127.0.0.1:9" in ran.err
+
+
+def test_show_takes_the_first_digits_of_an_id(service: FakeService, dailies: Dailies) -> None:
+    assert dailies("show", "3f2a", "--json").json == document()
+    ran = dailies("show", "ffff")
+    assert (ran.code, ran.out) == (1, "")
+    assert "no video whose id begins with ffff" in ran.err
+    assert "no video's id" in dailies("show", "film").err
+
+
+def test_show_prints_addresses_that_can_be_copied(service: FakeService, dailies: Dailies) -> None:
+    ran = dailies("show", "3f2a")
+    assert f"http://service/videos/{VIDEO_ID}/files/360p.mp4\n" in ran.out
+
+
+def test_show_says_what_to_do_about_a_failed_video(service: FakeService, dailies: Dailies) -> None:
+    failure = {"stage": "embed", "error_class": "AcceleratorBusy", "fingerprint": "abc"}
+    service.answers = {
+        f"/videos/{VIDEO_ID}": (200, document(status="failed", error="No memory is left.", failure=failure))
+    }
+    ran = dailies("show", VIDEO_ID)
+    assert "No memory is left." in ran.out
+    assert "dailies rerun 3f2a91c0" in ran.out
+
+
+def test_videos_are_listed_for_people_and_for_scripts(service: FakeService, dailies: Dailies) -> None:
+    assert "3f2a91c0" in dailies("videos").out
+    assert [video["video_id"] for video in dailies("videos", "--status", "indexed", "--json").json] == [VIDEO_ID]
+    assert service.asked[-1] == ("GET", "/videos?status=indexed&limit=50")
+
+
+def test_search_prints_hits_best_first(service: FakeService, dailies: Dailies) -> None:
+    hit = {"scene_id": "5a17", "video_id": VIDEO_ID, "start_s": 1.0, "end_s": 2.5, "score": 0.71, "title": "film [1]"}
+    service.answers = {"/search": (200, [hit])}
+    assert dailies("search", "a cat", "--limit", "3", "--json").json == [hit]
+    assert service.asked[-1] == ("GET", "/search?q=a+cat&limit=3")
+    assert "0.710" in dailies("search", "a cat").out
+    service.answers = {"/search": (200, [])}
+    assert "no scenes" in dailies("search", "a cat").out
+
+
+@pytest.mark.parametrize("command", ["ingest", "show", "videos", "search", "demo"])
+def test_help_shows_examples(dailies: Dailies, command: str) -> None:
+    ran = dailies(command, "--help")
+    assert ran.code == 0
+    assert f"dailies {command}" in ran.out
+    assert "Examples:" in ran.out
