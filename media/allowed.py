@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from core.settings import LimitSettings
+from media.layers import LayerName, is_on
 
 #: Demuxers that read one file and nothing else, by ffmpeg's names.
 DEMUXERS: Final = ("mov", "matroska", "mpegts", "mpeg", "avi", "ogg", "flv", "asf", "mxf")
@@ -53,16 +54,19 @@ def accepts_codec(codec: str) -> bool:
 
 def guard_args(limits: LimitSettings) -> list[str]:
     """Build the options that stand before every input, for ffprobe and ffmpeg."""
-    return [
-        "-max_alloc", str(_MAX_ALLOC_BYTES),
+    options = {
         # Only the file itself: no network, no pipe, no data: address, nothing joined or encrypted.
-        "-protocol_whitelist", "file",
-        "-format_whitelist", ",".join(DEMUXERS),
-        "-codec_whitelist", ",".join((*VIDEO_DECODERS, *AUDIO_DECODERS, *_SIDE_DECODERS)),
-        "-max_streams", str(limits.max_streams),
-        # Refused before memory is taken: 16000 x 16000 would need 2.3 GB.
-        "-max_pixels", str((limits.max_width + _BLOCK_PX) * (limits.max_height + _BLOCK_PX)),
-    ]  # fmt: skip
+        LayerName.PROTOCOLS: ["-protocol_whitelist", "file"],
+        LayerName.DEMUXERS: ["-format_whitelist", ",".join(DEMUXERS)],
+        LayerName.CODECS: ["-codec_whitelist", ",".join((*VIDEO_DECODERS, *AUDIO_DECODERS, *_SIDE_DECODERS))],
+        LayerName.SIZES: [
+            "-max_alloc", str(_MAX_ALLOC_BYTES),
+            "-max_streams", str(limits.max_streams),
+            # Refused before memory is taken: 16000 x 16000 would need 2.3 GB.
+            "-max_pixels", str((limits.max_width + _BLOCK_PX) * (limits.max_height + _BLOCK_PX)),
+        ],
+    }  # fmt: skip
+    return [option for layer, words in options.items() if is_on(layer) for option in words]
 
 
 def own_input_args(path: Path) -> list[str]:

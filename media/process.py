@@ -2,13 +2,11 @@
 
 import contextlib
 import fcntl
-import json
 import os
 import re
 import selectors
 import signal
 import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -18,6 +16,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from core.errors import EncoderKilled, EncoderRejected, EncoderStalled, ScratchFull
+from media.jail import ENVIRONMENT, confined
 
 STDERR_KEPT: Final = 64 << 10
 _READ_BYTES: Final = 1 << 20
@@ -28,8 +27,6 @@ _DAMAGE: Final = re.compile(
     rb"\[vist#0:(\d+)[^\n]*(?:corrupt decoded frame|Error submitting packet)"
     rb"|Error while decoding stream #0:(\d+)|corrupt decoded frame in stream (\d+)"
 )
-_SCRIPT: Final = Path(__file__).with_name("confined_exec.py")
-_ENVIRONMENT: Final = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8"}
 
 
 @dataclass(frozen=True)
@@ -213,14 +210,13 @@ class MediaProcess:
 
 
 def _start(argv: Sequence[str], cwd: Path | None, report_fd: int) -> "subprocess.Popen[bytes]":
-    policy = json.dumps({"parent": os.getpid()})
     process = subprocess.Popen(
-        [sys.executable, "-I", "-S", str(_SCRIPT), policy, *argv],
+        confined(argv, cwd),
         cwd=cwd or "/",
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env=_ENVIRONMENT,
+        env=ENVIRONMENT,
         pass_fds=(report_fd,),
         process_group=0,
         bufsize=0,

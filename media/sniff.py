@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from core.errors import InvalidMedia
+from media.layers import LayerName, is_on
 
 _HEAD_BYTES: Final = 4096
 _TS_PACKET: Final = 188
@@ -84,7 +85,8 @@ def sniff(path: Path) -> str | None:
     for matches, container in _CONTAINERS:
         if matches(head):
             return container
-    _refuse_known(head)
+    if is_on(LayerName.SNIFF):
+        _refuse_known(head)
     return None
 
 

@@ -1,0 +1,99 @@
+"""What a media process may do, and which layers of that this machine's kernel keeps."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+from media.layers import KERNEL_LAYERS, LayerName, is_on
+
+_SCRIPT: Final = Path(__file__).with_name("confined_exec.py")
+_PROBE_TIMEOUT_S: Final = 20
+ENVIRONMENT: Final = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8"}
+GiB: Final = 1 << 30
+#: Bytes, but for files and seconds. Decoding 4096 x 2304 and encoding three rungs of it stays below 3 GiB;
+#: the stacks of threads come on top, and there are some for every processor.
+_LIMITS: Final = {
+    "RLIMIT_AS": 8 * GiB + (os.cpu_count() or 1) * GiB // 8,
+    "RLIMIT_FSIZE": 64 * GiB,
+    "RLIMIT_NOFILE": 256,
+    "RLIMIT_CORE": 0,
+    "RLIMIT_CPU": 48 * 3600,
+}
+_SENTENCES: Final = {
+    LayerName.PARENT_DEATH: "a killed worker takes its media processes along",
+    LayerName.RLIMITS: "memory, file size and open files of a media process are bounded",
+    LayerName.NO_NEW_PRIVS: "a media process cannot gain rights",
+    LayerName.LANDLOCK: "a media process reads its input, writes its output folder, and reaches no other file",
+    LayerName.SECCOMP: "a media process cannot open a socket",
+}
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer of the jail as this machine has it."""
+
+    name: LayerName
+    active: bool
+    #: What it does, or why it is missing.
+    sentence: str
+
+
+@cache
+def layers() -> tuple[Layer, ...]:
+    """Try each layer of the kernel once in this process's life, by doing what it forbids."""
+    policy = _policy([name.value for name in KERNEL_LAYERS], read=(), write=(), programs=())
+    try:
+        done = subprocess.run(
+            [*_prefix(), policy], capture_output=True, env=ENVIRONMENT, timeout=_PROBE_TIMEOUT_S, check=True
+        )
+        said: dict[str, str] = json.loads(done.stdout)
+    except (subprocess.SubprocessError, OSError, ValueError) as error:
+        said = {name.value: f"the probe failed: {error}" for name in KERNEL_LAYERS}
+    return tuple(_layer(name, said.get(name.value, "the probe says nothing")) for name in KERNEL_LAYERS)
+
+
+def confined(argv: Sequence[str], cwd: Path | None) -> list[str]:
+    """Build the command that starts a program in the jail.
+
+    What begins with `file:` among the arguments may be read, `cwd` may be written.
+    """
+    wanted = [layer.name for layer in layers() if layer.active and is_on(layer.name)]
+    program = Path(argv[0])
+    policy = _policy(
+        wanted,
+        read=[arg.removeprefix("file:") for arg in argv[1:] if arg.startswith("file:/")],
+        write=[str(cwd)] if cwd else [],
+        # Where the program really lies, with the libraries beside it.
+        programs=sorted({str(program.parent), str(program.resolve().parent)} - {"/"}),
+    )
+    return [*_prefix(), policy, *argv]
+
+
+def _prefix() -> list[str]:
+    # -I and -S: nothing from the environment, no site packages; a quarter of a normal start.
+    return [sys.executable, "-I", "-S", str(_SCRIPT)]
+
+
+def _policy(names: Sequence[str], *, read: Sequence[str], write: Sequence[str], programs: Sequence[str]) -> str:
+    return json.dumps(
+        {
+            "layers": list(names),
+            "parent": os.getpid(),
+            "limits": _LIMITS,
+            "read": list(read),
+            "write": list(write),
+            "programs": list(programs),
+        }
+    )
+
+
+def _layer(name: LayerName, complaint: str) -> Layer:
+    if complaint:
+        return Layer(name, active=False, sentence=f"degraded: {complaint}")
+    return Layer(name, active=True, sentence=_SENTENCES[name])
