@@ -89,10 +89,7 @@ def prctl(option: int, first: int, second: "int | ctypes.c_void_p" = 0) -> None:
 
 def parent_death(policy: Policy) -> None:
     """Ask for SIGKILL when the thread that started us ends."""
-    prctl(#: Names of layers, the parent's number, limits, and the paths that may be read, written and run.
-Policy = dict[str, Any]
-
-PR_SET_PDEATHSIG, signal.SIGKILL)
+    prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != policy["parent"]:  # it ended before we asked
         os._exit(1)
 
