@@ -19,6 +19,7 @@ from storage.client import ObjectStat
 
 router = APIRouter(tags=["files"])
 
+PATH: Final = "/videos/{video_id}/files/{path:path}"
 MEDIA_TYPES: Final = {"mp4": "video/mp4", "jpg": "image/jpeg"}
 _POSTER: Final = re.compile(r"scenes/(?P<index>\d{1,9})/poster\.jpg")
 _RENDITION: Final = re.compile(r"(?P<name>[\w.-]{1,64})\.mp4")
@@ -55,7 +56,8 @@ def _key_in(session: Session, video: Video, path: str) -> str | None:
     return None
 
 
-@router.api_route("/videos/{video_id}/files/{path:path}", methods=["GET", "HEAD"], response_class=StreamingResponse)
+@router.head(PATH, include_in_schema=False)
+@router.get(PATH, response_class=StreamingResponse)
 def read_file(
     request: Request,
     door: DoorOf,

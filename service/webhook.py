@@ -48,7 +48,7 @@ async def authenticated(door: DoorOf, authorization: Annotated[str, Header()] = 
     """
     forms = accepted_forms(door.settings.events.token.get_secret_value())
     # Every form is compared, each in constant time: an answer's delay tells nothing about the token.
-    matches = [hmac.compare_digest(authorization.encode(), form.encode()) for form in forms]
+    matches = [hmac.compare_digest(authorization.encode("latin-1"), form.encode()) for form in forms]
     if not any(matches):
         raise NotAuthorised
 

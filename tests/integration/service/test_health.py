@@ -35,3 +35,8 @@ def test_neither_torch_nor_prefect_is_imported_before_it_is_needed() -> None:
     code = "import sys, service.app; print(sorted({'torch', 'prefect', 'transformers'} & sys.modules.keys()))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.strip() == "[]"
+
+
+def test_the_schema_of_the_door_can_be_read(client: TestClient) -> None:
+    paths = client.get("/openapi.json").json()["paths"]
+    assert {"/events/object-created", "/videos", "/videos/{video_id}/files/{path}", "/search"} <= paths.keys()
