@@ -71,7 +71,7 @@ def demo(
             with service_of(data) as service:
                 is_good = _main_job(service, data, film, search or [], console)
             _say_where(data, console, keep=keep)
-    console.print(f"\nthe whole demo took {clock(time.monotonic() - began)}")
+    console.print(f"\nthe whole demo took {time.monotonic() - began:.1f} s")
     raise typer.Exit(0 if is_good else 1)
 
 

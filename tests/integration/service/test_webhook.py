@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from fastapi.testclient import TestClient
@@ -57,6 +58,22 @@ def test_the_same_event_five_times_makes_one_inbox_row_and_one_run(
     [row] = rows(settings)
     until(lambda: dispatch.dispatched == [row.id])
     assert videos(settings) == 1
+
+
+def test_deliveries_and_the_clients_word_that_come_together_make_one_video(
+    client: TestClient, settings: Settings, put: Callable[..., None]
+) -> None:
+    ticket = client.post("/videos/upload/init", json={"file_name": "a.mp4"}).json()
+    put(ticket["key"])
+
+    def tell(number: int) -> int:
+        if number % 2:
+            return client.post("/videos/upload/complete", json={"video_id": ticket["video_id"]}).status_code
+        return client.post(PATH, json=created(ticket["key"]), headers=AUTHORISED).status_code
+
+    with ThreadPoolExecutor(6) as pool:
+        assert set(pool.map(tell, range(12))) == {200}
+    assert (len(rows(settings)), videos(settings)) == (1, 1)
 
 
 def test_an_overwritten_key_becomes_a_second_video(
