@@ -124,7 +124,8 @@ def _postgres(data: Path) -> Iterable[Check]:
     if account is None:
         yield Check(name="account", verdict=Verdict.OK, found="a plain user")
         return
-    closed = ", ".join(map(str, closed_folders(Layout.of(data).postgres)))
+    folders = dict.fromkeys((*closed_folders(Layout.of(data).postgres), *closed_folders(programs())))
+    closed = ", ".join(map(str, folders))
     passage = f"; `up` will let others pass through (not list) {closed}" if closed else ""
     yield Check(
         name="account",

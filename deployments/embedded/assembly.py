@@ -16,7 +16,7 @@ from deployments.embedded.layout import Layout
 from deployments.embedded.leftovers import MARK, end_leftovers
 from deployments.embedded.parts import Part
 from deployments.embedded.ports import LOOPBACK, choose_ports
-from deployments.embedded.postgres import postgres_part
+from deployments.embedded.postgres import postgres_part, programs
 from deployments.embedded.state import PartStatus, Phase, StackState, at_rest, read_state, write_state
 from deployments.embedded.store import PORT_FLAGS, Access, Webhook, store_part
 from deployments.embedded.supervisor import Supervisor
@@ -112,6 +112,6 @@ def _say_account(layout: Layout, say: Callable[[str], None]) -> None:
     account = account_for_postgres()
     if account is None:
         return
-    closed = closed_folders(layout.postgres)
+    closed = dict.fromkeys((*closed_folders(layout.postgres), *closed_folders(programs())))
     passage = f"; other accounts may now pass through (not list) {', '.join(map(str, closed))}" if closed else ""
     say(f"Postgres does not run as root: it runs as {account.name}, who owns {layout.postgres}{passage}")

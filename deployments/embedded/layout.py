@@ -89,12 +89,13 @@ class Layout:
 
 
 def socket_folder(postgres: Path) -> Path:
-    """Choose the folder of Postgres' socket: beside the cluster, or in /tmp when that path is too long.
+    """Choose the folder of Postgres' socket: beside the cluster, or in /tmp when that path will not do.
 
     The same for every process of one stack, whatever its TMPDIR.
     """
     inside = postgres / "socket"
-    if len(os.fsencode(inside / POSTGRES_SOCKET)) <= MAX_SOCKET_PATH:
+    # To Postgres' clients a comma separates two hosts, and there is no way to quote it.
+    if len(os.fsencode(inside / POSTGRES_SOCKET)) <= MAX_SOCKET_PATH and "," not in str(inside):
         return inside
     name = hashlib.sha256(os.fsencode(postgres)).hexdigest()[:16]
     return Path("/tmp") / f"dailies-{name}"  # noqa: S108 - its owner is checked before use

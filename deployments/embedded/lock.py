@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO, cast
 
 from core.errors import StackFailed
 
@@ -20,7 +21,7 @@ def hold(path: Path) -> Iterator[None]:
     Raises:
         AlreadyLocked: another process holds it.
     """
-    with path.open("a+") as file:
+    with _opened(path, "a+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -35,9 +36,13 @@ def hold(path: Path) -> Iterator[None]:
 
 
 def holder(path: Path) -> int | None:
-    """Give the process id of who holds the lock; None when nobody does."""
+    """Give the process id of who holds the lock; None when nobody does.
+
+    Raises:
+        StackFailed: the folder belongs to another account.
+    """
     try:
-        file = path.open("r")
+        file = _opened(path, "r")
     except (FileNotFoundError, NotADirectoryError):
         return None
     with file:
@@ -47,3 +52,12 @@ def holder(path: Path) -> int | None:
             text = file.read()
             return int(text) if text.isdecimal() else -1  # -1: taken this instant, name not written yet
         return None
+
+
+def _opened(path: Path, mode: str) -> IO[str]:
+    try:
+        return cast("IO[str]", path.open(mode))
+    except PermissionError as error:
+        raise StackFailed(
+            f"{path.parent} belongs to another account. Use that account, or another folder with --data."
+        ) from error

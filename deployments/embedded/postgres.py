@@ -28,7 +28,8 @@ START_WITHIN_S: Final = 300.0
 _SETTINGS: Final = """\
 # Written at every start; changes made here are lost.
 listen_addresses = ''
-unix_socket_directories = '{socket}'
+# Quoted twice: the value is a list, and a path may hold spaces.
+unix_socket_directories = '"{socket}"'
 unix_socket_permissions = 0700
 max_connections = 200
 shared_buffers = 128MB
@@ -119,13 +120,16 @@ def _prepare(folder: Path, account: Account | None, *, durable: bool) -> None:
         if account:
             give(place, account)
     if account:
-        open_passage(folder)
+        for place in (folder, programs()):
+            open_passage(place)
     if not (folder / "cluster").exists():
         _initdb(folder, account)
     _forget_dead(folder / "cluster" / "postmaster.pid", folder)
     _forget_dead(socket / f"{POSTGRES_SOCKET}.lock", folder)
     fsync = "on" if durable else "off"
-    (folder / "postgres.conf").write_text(_SETTINGS.format(socket=str(socket).replace("'", "''"), fsync=fsync))
+    (folder / "postgres.conf").write_text(
+        _SETTINGS.format(socket=str(socket).replace("'", "''").replace('"', '""'), fsync=fsync)
+    )
 
 
 def _refuse_foreign(socket: Path, account: Account | None) -> None:

@@ -83,12 +83,13 @@ def store_part(
 ) -> Part:
     """Describe the store whose objects lie in `folder`; `ports` has one entry for each of PORT_FLAGS."""
     flags = {
-        "dir": folder / "objects",
+        # Relative to its working directory: a comma in a path would make two of it, and a socket's path has 107
+        # characters at most.
+        "dir": "objects",
         "ip": LOOPBACK,
         "ip.bind": LOOPBACK,
         "bucket": ",".join(buckets),
-        "s3.config": folder / "s3.json",
-        # Relative to its working directory: a socket's path has 107 characters at most.
+        "s3.config": "s3.json",
         "s3.localSocket": "s3.sock",
         "filer.localSocket": "filer.sock",
         # Its name otherwise holds the port, and a volume server of another name is another server.

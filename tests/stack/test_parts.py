@@ -14,6 +14,7 @@ import psutil
 import psycopg
 import pytest
 from minio import Minio
+from sqlalchemy import create_engine, text
 
 from deployments.embedded.layout import MAX_SOCKET_PATH, POSTGRES_SOCKET, Layout, socket_folder
 from deployments.embedded.logs import MAX_BYTES, rotate, tail
@@ -103,6 +104,19 @@ def test_a_pid_file_that_names_another_program_does_not_stop_postgres(folder: Pa
     )
     with embedded_postgres(folder / "pg") as url, psycopg.connect(url.replace("+psycopg", "")) as session:
         assert session.execute("SELECT 1").fetchone() == (1,)
+
+
+def test_a_folder_may_have_any_name(folder: Path):
+    odd = folder / """it's, "odd" 100% ü"""
+    with embedded_postgres(odd / "pg") as url:
+        engine = create_engine(url)
+        with engine.connect() as connection:
+            assert connection.execute(text("SELECT 1")).scalar() == 1
+        engine.dispose()
+    with embedded_store(odd / "store") as access:
+        client = Minio(access.endpoint, access.access_key, access.secret_key, secure=False)
+        client.put_object("uploads", "a", io.BytesIO(b"1"), 1)
+    assert {path.name for path in odd.iterdir()} == {"pg", "pg.log", "store", "store.log"}
 
 
 def test_postgres_listens_on_no_port(folder: Path):
