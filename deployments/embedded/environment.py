@@ -48,6 +48,8 @@ def surroundings(layout: Layout, state: StackState, mark: str) -> dict[str, str]
         mark: str(layout.data),
         "PYTHONUNBUFFERED": "1",
         "TMPDIR": str(layout.temporary),
+        # The worker starts flow runs as `python`: that must be this one.
+        "PATH": _joined(str(Path(sys.executable).parent), inherited.get("PATH", os.defpath)),
         # Flow runs start in folders of their own and still find our packages.
         "PYTHONPATH": _joined(str(code_folder()), inherited.get("PYTHONPATH")),
         # A run's command is "python -m prefect.engine": it must mean the interpreter that runs the stack.

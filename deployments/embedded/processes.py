@@ -11,6 +11,7 @@ from typing import Final
 
 import psutil
 
+from core.errors import MissingDependency
 from deployments.embedded.parts import Part
 
 _PR_SET_PDEATHSIG: Final = 1
@@ -42,23 +43,33 @@ def spawn(part: Part, environment: dict[str, str]) -> subprocess.Popen[bytes]:
 
     The child is bound to the calling thread: call this from a thread that lives as long as the part.
     A session of its own keeps a Ctrl-C in the terminal away from it: the supervisor ends parts in order.
+
+    Raises:
+        MissingDependency: its program is not there, or its account may not run it.
     """
     account = part.account
     part.log.parent.mkdir(parents=True, exist_ok=True)
-    with part.log.open("ab") as log:
-        return subprocess.Popen(
-            part.argv,
-            cwd=part.cwd,
-            env={**environment, **part.env},
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            user=account.uid if account else None,
-            group=account.gid if account else None,
-            extra_groups=[] if account else None,
-            preexec_fn=_dies_with_parent(os.getpid(), part.orphan_signal),  # noqa: PLW1509 - one thread, one C call
-        )
+    try:
+        with part.log.open("ab") as log:
+            return subprocess.Popen(
+                part.argv,
+                cwd=part.cwd,
+                env={**environment, **part.env},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                user=account.uid if account else None,
+                group=account.gid if account else None,
+                extra_groups=[] if account else None,
+                preexec_fn=_dies_with_parent(os.getpid(), part.orphan_signal),  # noqa: PLW1509 - one thread, one C call
+            )
+    except (FileNotFoundError, PermissionError) as error:
+        who = f"the account {account.name}" if account else "you"
+        raise MissingDependency(
+            f"{part.name} cannot be started ({error}). If the program is there, {who} may not run it: "
+            "run dailies as a plain user, or let others read its folder and pass through the parents."
+        ) from error
 
 
 def family(pid: int) -> list[psutil.Process]:
