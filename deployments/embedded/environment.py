@@ -48,12 +48,10 @@ def surroundings(layout: Layout, state: StackState, mark: str) -> dict[str, str]
         mark: str(layout.data),
         "PYTHONUNBUFFERED": "1",
         "TMPDIR": str(layout.temporary),
-        # The worker starts flow runs as `python`: that must be this one.
-        "PATH": _joined(str(Path(sys.executable).parent), inherited.get("PATH", os.defpath)),
         # Flow runs start in folders of their own and still find our packages.
         "PYTHONPATH": _joined(str(code_folder()), inherited.get("PYTHONPATH")),
         # A run's command is "python -m prefect.engine": it must mean the interpreter that runs the stack.
-        "PATH": _joined(str(Path(sys.executable).parent), inherited.get("PATH")),
+        "PATH": _joined(str(Path(sys.executable).parent), inherited.get("PATH", os.defpath)),
         # A proxy for the outside world must not stand between the parts.
         "NO_PROXY": _joined(f"{LOOPBACK},localhost", inherited.get("NO_PROXY"), ","),
         "no_proxy": _joined(f"{LOOPBACK},localhost", inherited.get("no_proxy"), ","),
