@@ -2,7 +2,8 @@
 
 The package's own prediction runs in float32 on windows of 100 frames of which 50 count. Windows of 200 of
 which 150 count give the same cuts for two thirds of the work, and bfloat16 halves what is left where the
-processor has it (benchmarks/shots.py prints both).
+processor has it (benchmarks/shots.py prints both). What the network is unsure of is settled by looking:
+a flash or a wave of light shows the same picture before and after, a weak dissolve another one.
 """
 
 from collections.abc import Iterator, Sequence
@@ -25,23 +26,35 @@ WIDTH, HEIGHT = 48, 27
 #: Frames a window holds, and how many at each end are only there as context (the package's own margin).
 WINDOW, MARGIN = 200, 25
 KEPT: Final = WINDOW - 2 * MARGIN
-#: Probability at which a frame is taken for a boundary; the authors' own.
+#: Probability that makes a boundary when the pictures on both sides say nothing; the authors' own.
 THRESHOLD: Final = 0.5
+#: Correlation below which two pictures are unlike, and the probability that is enough between such.
+UNLIKE, THRESHOLD_UNLIKE = 0.5, 0.25
+#: Correlation above which they are alike, and the probability that is needed to call it a cut all the same.
+ALIKE, THRESHOLD_ALIKE = 0.85, 0.75
+#: Frames away from a transition at which the pictures are compared: its own ends are still mixed.
+LOOK_AWAY: Final = 3
 #: Probability at which a frame is taken for a part of a transition whose middle is a boundary.
 PART_THRESHOLD: Final = 0.3
 #: A transition of more frames than this is gradual; a hard cut marks the one frame before it, at times two.
 MAX_CUT_FRAMES: Final = 3
-#: Frames within a fade that may look quiet: black between out and in.
-MAX_QUIET_FRAMES: Final = 3
+#: Frames within a fade that the network may take for quiet: between out and in; longer ones when they are blank.
+MAX_QUIET_FRAMES, MAX_BLANK_FRAMES = 3, 25
+#: Brightness of a blank picture varies less than this, of 255.
+BLANK_SPREAD: Final = 16.0
+#: Rows and columns that pictures are compared in.
+LOOK_ROWS, LOOK_COLUMNS = 9, 16
 
 
 class Probabilities(NamedTuple):
-    """What the network thinks of each frame, 0 to 1, (frames,) each."""
+    """What the network thinks of each frame, and what the frame looks like."""
 
-    #: The middle of a transition; for a hard cut, the last frame before it.
+    #: (frames,), 0 to 1: the middle of a transition; for a hard cut, the last frame before it.
     boundary: NDArray[np.float32]
-    #: Any part of a transition.
+    #: (frames,), 0 to 1: any part of a transition.
     part: NDArray[np.float32]
+    #: (frames, 9, 16), 0-255: brightness, coarse.
+    looks: NDArray[np.uint8]
 
 
 def find_transnet_cuts(pictures: Iterator[Frames], times: FrameTimes) -> Sequence[Cut]:  # noqa: ARG001 - a Detector
@@ -64,6 +77,7 @@ def probabilities(pictures: Iterator[Frames]) -> Probabilities:
     network, device, dtype = _network()
     boundary: list[NDArray[np.float32]] = []
     part: list[NDArray[np.float32]] = []
+    looks = [np.zeros((0, LOOK_ROWS, LOOK_COLUMNS), np.uint8)]
     for window, wanted in _windows(pictures):
         lowered = torch.autocast(device.type, dtype, enabled=dtype != torch.float32)
         with torch.inference_mode(), lowered:
@@ -71,8 +85,10 @@ def probabilities(pictures: Iterator[Frames]) -> Probabilities:
             middle, many = network.predict_raw(torch.from_numpy(window)[None].to(device))
         for rows, given in ((boundary, middle), (part, many)):
             rows.append(given[0, MARGIN : MARGIN + wanted, 0].float().cpu().numpy())
+        looks.append(_looks(window[MARGIN : MARGIN + wanted]))
     nothing = np.zeros(0, np.float32)
-    return Probabilities(np.concatenate([nothing, *boundary]), np.concatenate([nothing, *part]))
+    joined = np.concatenate([nothing, *boundary]), np.concatenate([nothing, *part])
+    return Probabilities(*joined, np.concatenate(looks))
 
 
 def cuts_from(given: Probabilities) -> list[Cut]:
@@ -81,11 +97,11 @@ def cuts_from(given: Probabilities) -> list[Cut]:
     The new shot of a gradual transition begins in its middle, when the new picture outweighs the old one.
     """
     cuts: list[Cut] = []
-    is_part = (given.part > PART_THRESHOLD) | (given.boundary > THRESHOLD)
-    for first, last in _bridged(_runs(is_part)):
+    is_part = (given.part > PART_THRESHOLD) | (given.boundary > THRESHOLD_UNLIKE)
+    for first, last in _bridged(_runs(is_part), given.looks):
         peak = first + int(given.boundary[first : last + 1].argmax())
         confidence = float(given.boundary[peak])
-        if confidence <= THRESHOLD:
+        if confidence <= _threshold(given.looks, first, last):
             continue
         is_gradual = last - first + 1 > MAX_CUT_FRAMES
         # Both the middle of a transition and the last frame before a cut come just before the new shot.
@@ -95,6 +111,27 @@ def cuts_from(given: Probabilities) -> list[Cut]:
     return cuts
 
 
+def _threshold(looks: NDArray[np.uint8], first: int, last: int) -> float:
+    """Ask for less where the pictures before and after are unlike, and for more where they are alike."""
+    before = looks[max(0, first - LOOK_AWAY)].astype(np.float64)
+    after = looks[min(len(looks) - 1, last + LOOK_AWAY)].astype(np.float64)
+    before, after = before - before.mean(), after - after.mean()
+    lengths = float(np.linalg.norm(before) * np.linalg.norm(after))
+    # Correlation, which more light and more contrast leave as it is; blank pictures are unlike any other.
+    likeness = float((before * after).sum()) / lengths if lengths else 0.0
+    if likeness < UNLIKE:
+        return THRESHOLD_UNLIKE
+    return THRESHOLD_ALIKE if likeness > ALIKE else THRESHOLD
+
+
+def _looks(frames: Frames) -> NDArray[np.uint8]:
+    """Average brightness over a coarse grid."""
+    rows, columns = HEIGHT // LOOK_ROWS, WIDTH // LOOK_COLUMNS
+    cells = frames.reshape(len(frames), LOOK_ROWS, rows, LOOK_COLUMNS, columns * 3)
+    means: NDArray[np.uint8] = cells.mean(axis=(2, 4)).astype(np.uint8)
+    return means
+
+
 def _runs(marked: NDArray[np.bool_]) -> list[tuple[int, int]]:
     """List the runs of marked frames as (first, last)."""
     edges = np.diff(np.concatenate([[0], marked.astype(np.int8), [0]]))
@@ -102,14 +139,16 @@ def _runs(marked: NDArray[np.bool_]) -> list[tuple[int, int]]:
     return [(int(first), int(end) - 1) for first, end in zip(firsts, ends, strict=True)]
 
 
-def _bridged(runs: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+def _bridged(runs: Sequence[tuple[int, int]], looks: NDArray[np.uint8]) -> list[tuple[int, int]]:
     """Join the two halves of a fade; a hard cut close to a transition stays its own."""
     joined: list[tuple[int, int]] = []
     for first, last in runs:
         if joined:
             before_first, before_last = joined[-1]
             are_long = min(last - first, before_last - before_first) >= MAX_CUT_FRAMES
-            if are_long and first - before_last - 1 <= MAX_QUIET_FRAMES:
+            quiet = looks[before_last + 1 : first]
+            is_blank = len(quiet) <= MAX_BLANK_FRAMES and bool((quiet.std(axis=(1, 2)) < BLANK_SPREAD).all())
+            if are_long and (len(quiet) <= MAX_QUIET_FRAMES or is_blank):
                 joined[-1] = (before_first, last)
                 continue
         joined.append((first, last))

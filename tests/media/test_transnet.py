@@ -80,16 +80,47 @@ def test_loading_the_network_leaves_the_process_as_it_was():
     assert not torch.are_deterministic_algorithms_enabled()
 
 
+def seen(boundary, part, *looks):
+    """Frames that look like the given patterns, each from its frame on."""
+    rng = np.random.default_rng(0)
+    patterns = rng.integers(0, 255, (9, 9, 16), np.uint8)
+    frames = np.zeros((len(boundary), 9, 16), np.uint8)
+    for start, pattern in looks:
+        frames[start:] = 0 if pattern is None else patterns[pattern]
+    return Probabilities(boundary, part, frames)
+
+
 def test_a_fade_over_black_is_one_cut_and_a_close_hard_cut_another():
     boundary, part = np.zeros(100, np.float32), np.zeros(100, np.float32)
-    part[20:27], part[29:36] = 0.8, 0.8  # out, black, in
-    boundary[22], boundary[32] = 0.6, 0.7
-    boundary[40] = part[40] = 0.9
-    cuts = cuts_from(Probabilities(boundary, part))
-    assert [(cut.frame, cut.kind) for cut in cuts] == [(28, CutKind.GRADUAL), (41, CutKind.CUT)]
+    part[20:27], part[33:40] = 0.8, 0.8  # out, black, in
+    boundary[22], boundary[36] = 0.6, 0.7
+    boundary[46] = part[46] = 0.9
+    cuts = cuts_from(seen(boundary, part, (0, 1), (27, None), (33, 2), (47, 3)))
+    assert [(cut.frame, cut.kind) for cut in cuts] == [(30, CutKind.GRADUAL), (47, CutKind.CUT)]
+
+
+@pytest.mark.parametrize(
+    ("after", "probability", "is_cut"),
+    [
+        (2, 0.3, True),  # another picture: little is enough
+        (1, 0.7, False),  # the same picture: a flash
+        (1, 0.9, True),  # the same picture, but the network is sure: a jump cut
+    ],
+)
+def test_what_the_network_is_unsure_of_is_settled_by_looking(after, probability, is_cut):
+    boundary, part = np.zeros(100, np.float32), np.zeros(100, np.float32)
+    boundary[50] = part[50] = probability
+    assert bool(cuts_from(seen(boundary, part, (0, 1), (51, after)))) is is_cut
+
+
+def test_more_light_on_the_same_picture_is_no_cut(film):
+    lit = film[:90].copy()
+    lit[40:43] = np.clip(lit[40:43].astype(int) * 1.3 + 90, 0, 255)  # a flash
+    lit[60:] = np.clip(lit[60:] * np.linspace(1, 0.5, 30)[:, None, None, None], 0, 255)  # dusk
+    assert transnet.find_transnet_cuts(in_batches(lit, 64), None) == []
 
 
 def test_a_blur_that_only_looks_like_part_of_a_transition_is_no_cut():
     part = np.zeros(100, np.float32)
     part[20:40] = 0.8
-    assert cuts_from(Probabilities(np.full(100, 0.4, np.float32), part)) == []
+    assert cuts_from(seen(np.full(100, 0.2, np.float32), part, (0, 1), (30, 2))) == []
