@@ -167,7 +167,7 @@ def test_search_gives_the_nearest_scene_of_the_owner_first(database: DatabaseSet
         encoder = reading.active_encoder(session)
         assert encoder is not None
         hits = reading.nearest_scenes(session, encoder, [0.0, 1.0, 0.0], owner_id="local", limit=2)
-        assert [float(hit.start_s) for hit in hits][0] == 1.0
+        assert next(float(hit.start_s) for hit in hits) == 1.0
         assert hits[0].score == pytest.approx(1.0, abs=1e-3)
         assert reading.nearest_scenes(session, encoder, [0.0, 1.0, 0.0], owner_id="other", limit=2) == []
 
