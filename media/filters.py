@@ -50,7 +50,7 @@ def audio_filter(facts: MediaFacts, copies: int) -> str:
 
     Silence is put in front where sound begins later, and what sounds before the first picture is cut.
     """
-    start = _plain(Fraction(facts.start_s))
+    start = plain(Fraction(facts.start_s))
     raw = f"PTS-({start})/TB+ld(0)"
     steps = [
         f"asetpts='{_monotonic(raw, 'NB_SAMPLES/SR/TB', may_be_negative=True)}'",
@@ -65,12 +65,12 @@ def audio_filter(facts: MediaFacts, copies: int) -> str:
 
 def _shifted(facts: MediaFacts) -> str:
     """Move the clock so that the first picture is at zero; rounded, because setpts cuts fractions off."""
-    return f"round(PTS-({_plain(Fraction(facts.start_s))})/TB)"
+    return f"round(PTS-({plain(Fraction(facts.start_s))})/TB)"
 
 
 def _mended(facts: MediaFacts) -> str:
     """Move the clock likewise, and carry on where the source's clock is missing or starts again."""
-    return _monotonic(f"{_shifted(facts)}+ld(0)", f"round(({_plain(1 / facts.frame_rate)})/TB)")
+    return _monotonic(f"{_shifted(facts)}+ld(0)", f"round(({plain(1 / facts.frame_rate)})/TB)")
 
 
 def _monotonic(time: str, step: str, *, may_be_negative: bool = False) -> str:
@@ -87,6 +87,6 @@ def _monotonic(time: str, step: str, *, may_be_negative: bool = False) -> str:
     )
 
 
-def _plain(value: Fraction) -> str:
+def plain(value: Fraction) -> str:
     """Write a number as a quotient, exact for the evaluator."""
     return f"{value.numerator}/{value.denominator}"

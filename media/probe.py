@@ -104,15 +104,23 @@ def read_header(path: Path, tools: Tools, limits: LimitSettings) -> Header:
 
 
 def read_packets(
-    path: Path, tools: Tools, limits: LimitSettings, *, from_s: Fraction | None = None, streams: str | None = None
+    path: Path,
+    tools: Tools,
+    limits: LimitSettings,
+    *,
+    from_s: Fraction | None = None,
+    until_s: Fraction | None = None,
+    streams: str | None = None,
 ) -> Iterator[Packet]:
-    """Give the packets at and after `from_s` (source clock), undecoded, in file order.
+    """Give the packets from `from_s` to `until_s` (source clock), undecoded, in file order.
 
     Without an index the demuxer may begin earlier or later than asked for.
     """
     args = ["-v", "error", *guard_args(limits), "-of", "csv=p=0"]
     args += ["-show_entries", "packet=codec_type,pts_time,duration_time"]
-    args += ["-read_intervals", f"{float(from_s):.6f}%"] if from_s is not None and from_s > 0 else []
+    begin = f"{float(from_s):.6f}" if from_s is not None and from_s > 0 else ""
+    end = f"{float(until_s):.6f}" if until_s is not None else ""
+    args += ["-read_intervals", f"{begin}%{end}"] if begin or end else []
     args += ["-select_streams", streams] if streams else []
     done = run_ffprobe(tools, [*args, file_arg(path)], stdout_limit=_TABLE_LIMIT)
     for line in done.stdout.decode(errors="replace").splitlines():

@@ -3,6 +3,7 @@
 import struct
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -11,11 +12,9 @@ from numpy.typing import NDArray
 
 from core.errors import EncoderRejected
 from media.boxes import Box, child, children, payload, top_boxes
+from media.fragments import samples_of
 
-#: Flags of a trun and a tfhd box: which optional fields are there (ISO/IEC 14496-12, 8.8.7 and 8.8.8).
-_TRUN_DATA_OFFSET, _TRUN_FIRST_FLAGS = 0x1, 0x4
-_DURATION, _SIZE, _FLAGS, _SHIFT = 0x100, 0x200, 0x400, 0x800
-_TRUN_FIELDS: Final = (_DURATION, _SIZE, _FLAGS, _SHIFT)
+#: Optional fields of a tfhd box before its default duration, with their sizes (ISO/IEC 14496-12, 8.8.7).
 _TFHD_FIELDS: Final = ((0x1, 8), (0x2, 4), (0x8, 4), (0x10, 4), (0x20, 4))
 _TFHD_DURATION: Final = 0x8
 _EMPTY_EDIT: Final = -1
@@ -36,6 +35,11 @@ class FrameTimes:
 
     def __len__(self) -> int:
         return len(self.pts)
+
+    @property
+    def first(self) -> Fraction:
+        """Seconds at which the first picture is shown, on the file's own clock."""
+        return int(self.pts[0]) * self.time_base
 
     @property
     def duration(self) -> Fraction:
@@ -83,6 +87,41 @@ def frame_times(path: Path) -> FrameTimes:
     order = np.argsort(starts, kind="stable")
     # A picture that lasts no time at all cannot be part of a scene.
     return FrameTimes(starts[order], max(1, int(durations[order[-1]])), Fraction(1, scale))
+
+
+@dataclass(frozen=True)
+class Fragment:
+    """One moof with its mdat: bytes [start, end), and when its first sample is shown, in seconds."""
+
+    start: int
+    end: int
+    start_s: Fraction
+    duration_s: Fraction
+
+
+def fragments_of(path: Path) -> tuple[Fragment, ...]:
+    """List the fragments of a file with one track; each lasts until the next one begins.
+
+    Raises:
+        EncoderRejected: no fragmented MP4 (permanent).
+    """
+    with path.open("rb") as file:
+        top = top_boxes(file)
+        moov = next((b for b in top if b.kind == "moov"), None)
+        track = child(file, moov, "trak") if moov else None
+        if moov is None or track is None:
+            raise EncoderRejected(f"{path.name} has no track")
+        scale, identity = _time_scale(file, track), _track_id(file, track)
+        rows = []
+        for box, after in pairwise(top):
+            if box.kind == "moof":
+                starts, durations = _fragment(file, moov, box, identity)
+                rows.append((box.start, after.end, int(starts.min()), int((starts + durations).max())))
+    nexts = [row[2] for row in rows[1:]] + [rows[-1][3]] if rows else []
+    return tuple(
+        Fragment(start, end, Fraction(shown, scale), Fraction(until - shown, scale))
+        for (start, end, shown, _), until in zip(rows, nexts, strict=True)
+    )
 
 
 def picture_size(path: Path) -> tuple[int, int]:
@@ -169,23 +208,28 @@ def _edit_shift(file: BinaryIO, moov: Box, track: Box, scale: int) -> int:
 def _fragmented(
     file: BinaryIO, moov: Box, fragments: list[Box], track_id: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    default = _default_duration(file, moov, track_id)
-    starts: list[NDArray[np.int64]] = []
-    durations: list[NDArray[np.int64]] = []
-    for fragment in fragments:
-        for traf in children(file, fragment, "traf"):
-            header = payload(file, _need_box(child(file, traf, "tfhd"), "tfhd"))
-            if struct.unpack_from(">I", header, 4)[0] != track_id:
-                continue
-            version, body = _need(_full_box(file, traf, "tfdt"), "tfdt")
-            time = int(struct.unpack_from(">Q" if version else ">I", body)[0])
-            for run in children(file, traf, "trun"):
-                lengths, shifts = _run(payload(file, run), _fragment_duration(header, default))
-                starts.append(time + np.cumsum(lengths) - lengths + shifts)
-                durations.append(lengths)
-                time += int(lengths.sum())
+    runs = [_fragment(file, moov, fragment, track_id) for fragment in fragments]
     none = np.zeros(0, np.int64)
-    return np.concatenate([none, *starts]), np.concatenate([none, *durations])
+    return np.concatenate([none, *(starts for starts, _ in runs)]), np.concatenate([none, *(d for _, d in runs)])
+
+
+def _fragment(file: BinaryIO, moov: Box, fragment: Box, track_id: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Give presentation times and durations of one track's samples in one fragment, in ticks."""
+    starts: list[NDArray[np.int64]] = [np.zeros(0, np.int64)]
+    durations: list[NDArray[np.int64]] = [np.zeros(0, np.int64)]
+    for traf in children(file, fragment, "traf"):
+        header = payload(file, _need_box(child(file, traf, "tfhd"), "tfhd"))
+        if struct.unpack_from(">I", header, 4)[0] != track_id:
+            continue
+        version, body = _need(_full_box(file, traf, "tfdt"), "tfdt")
+        time = int(struct.unpack_from(">Q" if version else ">I", body)[0])
+        for run in children(file, traf, "trun"):
+            default = _fragment_duration(header, _default_duration(file, moov, track_id))
+            samples = samples_of(payload(file, run), default)
+            starts.append(time + np.cumsum(samples.durations) - samples.durations + samples.shifts)
+            durations.append(samples.durations)
+            time += int(samples.durations.sum())
+    return np.concatenate(starts), np.concatenate(durations)
 
 
 def _need_box(box: Box | None, kind: str) -> Box:
@@ -212,15 +256,3 @@ def _fragment_duration(header: bytes, default: int) -> int:
                 return int(struct.unpack_from(">I", header, at)[0])
             at += size
     return default
-
-
-def _run(run: bytes, default: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Give durations and composition offsets of one run of samples, in ticks."""
-    flags = struct.unpack_from(">I", run)[0] & 0xFFFFFF
-    count = struct.unpack_from(">I", run, 4)[0]
-    at = 8 + (4 if flags & _TRUN_DATA_OFFSET else 0) + (4 if flags & _TRUN_FIRST_FLAGS else 0)
-    present = [flag for flag in _TRUN_FIELDS if flags & flag]
-    table = np.frombuffer(run, ">i4", count=count * len(present), offset=at).reshape(count, -1).astype(np.int64)
-    durations = table[:, present.index(_DURATION)] if _DURATION in present else np.full(count, default, np.int64)
-    shifts = table[:, present.index(_SHIFT)] if _SHIFT in present else np.zeros(count, np.int64)
-    return durations, shifts

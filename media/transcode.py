@@ -66,21 +66,12 @@ def transcode(
     if not rungs and not with_proxy:
         raise ValueError("nothing to make: no rung and no proxy")
 
-    def watch(progress: Progress) -> None:
-        if progress.frame > limits.max_frames:
-            raise InvalidMedia("too_many_frames")
-        if on_progress is not None:
-            # On the source's own clock ffmpeg reports no time; frames say it as well.
-            rate = float(facts.frame_rate)
-            speed = progress.fps / rate if progress.fps else None
-            on_progress(replace(progress, out_time_s=progress.frame / rate, speed=speed))
-
     def encode(facts: MediaFacts) -> Completed:
         args = transcode_args(
             source, facts, rungs, with_proxy=with_proxy, settings=settings, limits=limits, tools=tools
         )
         with blames_input():
-            return run_ffmpeg(tools, args, cwd=folder, on_progress=watch)
+            return run_ffmpeg(tools, args, cwd=folder, on_progress=on_frames(facts, limits, on_progress))
 
     done, remarks = _encode_or_mute(encode, facts)
     paths = {rung.name: folder / f"{rung.name}.mp4" for rung in rungs}
@@ -122,28 +113,45 @@ def transcode_args(
     return args
 
 
-def source_args(source: Path, limits: LimitSettings, tools: Tools, seek_s: Fraction | None = None) -> list[str]:
-    """Build the input side: an untrusted file, read under the allow-lists, on its own clock."""
+def source_args(
+    source: Path,
+    limits: LimitSettings,
+    tools: Tools,
+    *,
+    seek_s: Fraction | None = None,
+    length_s: Fraction | None = None,
+) -> list[str]:
+    """Build the input side: an untrusted file, read under the allow-lists, on its own clock.
+
+    Args:
+        seek_s: where reading begins, or a little before it, in seconds since the file's first packet.
+        length_s: seconds after which reading may end.
+    """
     return [
         # verbose for the summary of packets and frames; repeat, or equal complaints are counted as one.
         "-loglevel", "repeat+verbose",
         *guard_args(limits),
         *(["-threads", str(tools.threads)] if tools.threads else []),
         *(["-ss", f"{float(seek_s):.6f}"] if seek_s is not None else []),
+        *(["-t", f"{float(length_s):.6f}"] if length_s is not None else []),
         # Our filters shift the times themselves; ffmpeg alone would move by the earliest of all streams.
         "-copyts", "-i", file_arg(source),
     ]  # fmt: skip
 
 
-def video_args(settings: MediaSettings, tools: Tools) -> list[str]:
-    """Build what every video output shares."""
+def video_args(settings: MediaSettings, tools: Tools, keyframes: str | None = None) -> list[str]:
+    """Build what every video output shares.
+
+    Args:
+        keyframes: times of the keyframes, separated by commas; None for one per segment from zero on.
+    """
     return [
         "-map_metadata", "-1", "-map_chapters", "-1", "-sn", "-dn",
         # Every picture once, at its own time: ffmpeg would otherwise drop and repeat to a constant rate.
         "-fps_mode", "passthrough", "-enc_time_base", tools.source_time_base,
         # Keyframes at the same times in every rung, so that players can switch; none in between (a keyframe at
         # a cut would break the alignment), and closed GOPs, so that each segment decodes alone.
-        "-force_key_frames", f"expr:gte(t,n_forced*{settings.segment_s})",
+        "-force_key_frames", keyframes or f"expr:gte(t,n_forced*{settings.segment_s})",
         "-sc_threshold", "0", "-flags", "+cgop", "-g", str(settings.segment_s * 1000),
         *(["-threads", str(tools.threads)] if tools.threads else []),
     ]  # fmt: skip
@@ -175,8 +183,12 @@ def judge_losses(done: Completed, facts: MediaFacts, duration_s: Decimal, limits
     Raises:
         InvalidMedia: damaged or truncated beyond it (permanent).
     """
+    return judge(*count_losses(done), facts, duration_s, limits)
+
+
+def judge(lost: int, packets: int, facts: MediaFacts, duration_s: Decimal, limits: LimitSettings) -> list[str]:
+    """Hold the counted losses and the length against the error budget; see judge_losses."""
     remarks = []
-    lost, packets = _lost(done)
     if lost > limits.error_budget * packets and lost > 1:
         raise InvalidMedia("damaged", f"{lost} of {packets} pictures cannot be decoded.")
     if lost:
@@ -189,8 +201,11 @@ def judge_losses(done: Completed, facts: MediaFacts, duration_s: Decimal, limits
     return remarks
 
 
-def _lost(done: Completed) -> tuple[int, int]:
-    """Count damaged pictures and packets; a packet may hold no picture at all, so their difference says nothing."""
+def count_losses(done: Completed) -> tuple[int, int]:
+    """Count damaged pictures or packets, and all packets.
+
+    A packet may hold no picture at all, so the difference of the two numbers says nothing.
+    """
     summary = _SUMMARY.search(done.stderr_tail)
     if not summary:
         return 0, done.progress.frame if done.progress else 0
@@ -198,6 +213,23 @@ def _lost(done: Completed) -> tuple[int, int]:
     if packets and not frames:
         raise InvalidMedia("damaged")
     return max(errors, done.damage.get(stream, 0)), packets
+
+
+def on_frames(
+    facts: MediaFacts, limits: LimitSettings, on_progress: Callable[[Progress], None] | None
+) -> Callable[[Progress], None]:
+    """Watch the number of frames, and report progress with times that are reckoned from them."""
+    rate = float(facts.frame_rate)
+
+    def watch(progress: Progress) -> None:
+        if progress.frame > limits.max_frames:
+            raise InvalidMedia("too_many_frames")
+        if on_progress is not None:
+            # On the source's own clock ffmpeg reports no time.
+            speed = progress.fps / rate if progress.fps else None
+            on_progress(replace(progress, out_time_s=progress.frame / rate, speed=speed))
+
+    return watch
 
 
 def _encode_or_mute(encode: Callable[[MediaFacts], Completed], facts: MediaFacts) -> tuple[Completed, list[str]]:

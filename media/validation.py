@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from signal import Signals
@@ -21,6 +22,9 @@ from media.tools import Tools
 
 #: Seconds that are decoded at either end.
 _END_S: Final = 2.0
+#: Seconds before the end where decoding begins, tried in turn: without an index (MPEG-TS) seeking may land behind
+#: the last keyframe, from which on nothing can be decoded.
+_WINDOWS_S: Final = (_END_S, 12.0, 60.0)
 #: Seconds before the end from which packets are listed: the last of every stream should be among them.
 _TAIL_S: Final = 5
 #: Seconds that a header may promise too much before it is worth a word.
@@ -179,7 +183,7 @@ def _with_head(facts: MediaFacts, path: Path, tools: Tools, limits: LimitSetting
         rate = (len(times) - 1) / (times[-1] - times[0])
         if has_clock and rate > limits.max_frame_rate * Fraction(11, 10):
             raise InvalidMedia("frame_rate_too_high")
-    start = seconds(times[0] if has_clock else Fraction(0))
+    start = seconds(times[0] if times else Fraction(0))
     interlaced = sum(int(f.get("interlaced_frame", 0)) for f in frames)
     return facts.model_copy(
         update={
@@ -220,14 +224,18 @@ def _with_tail(facts: MediaFacts, header: probe.Header, path: Path, tools: Tools
 
 
 def _tail_decodes(facts: MediaFacts, last_s: Fraction, path: Path, tools: Tools, limits: LimitSettings) -> bool:
-    # One picture may stand for several seconds: the window holds a few at any frame rate.
-    window = max(_END_S, 3 / float(facts.frame_rate))
-    args = ["-v", "error", *guard_args(limits)]
-    args += ["-ss", f"{max(0.0, float(last_s) - window):.6f}", "-i", file_arg(path)]
-    # passthrough: -f null alone would repeat pictures to fill gaps, and count them.
-    args += ["-map", "0:V:0", "-fps_mode", "passthrough", "-f", "null", "-"]
-    done = _unless_refused(lambda: run_ffmpeg(tools, args))
-    return done is not None and done.progress is not None and done.progress.frame > 0
+    for window in _WINDOWS_S:
+        # One picture may stand for several seconds: the window holds a few at any frame rate.
+        begin = max(0.0, float(last_s) - max(window, 3 / float(facts.frame_rate)))
+        args = ["-v", "error", *guard_args(limits), "-ss", f"{begin:.6f}", "-i", file_arg(path)]
+        # passthrough: -f null alone would repeat pictures to fill gaps, and count them.
+        args += ["-map", "0:V:0", "-fps_mode", "passthrough", "-f", "null", "-"]
+        done = _unless_refused(partial(run_ffmpeg, tools, args))
+        if done is not None and done.progress is not None and done.progress.frame > 0:
+            return True
+        if not begin:
+            break
+    return False
 
 
 def _unless_refused(call: Callable[[], T]) -> T | None:

@@ -1,0 +1,222 @@
+"""Transcoding in chunks: a long source that dies at 95 % is resumed at 95 %.
+
+A chunk is a half-open interval of media time on segment borders. Its pieces are video-only CMAF files on
+the clock of the whole video, so joining them is copying boxes (media/assembly.py).
+"""
+
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from fractions import Fraction
+from pathlib import Path
+from typing import Final
+
+from core.errors import EncoderRejected, InvalidMedia
+from core.settings import LimitSettings, MediaSettings
+from core.values import MediaFacts, Rung, Seconds, Value
+from media.filters import plain, video_graph
+from media.ladder import proxy_size
+from media.launcher import Completed, Progress, run_ffmpeg
+from media.probe import read_packets
+from media.timing import FrameTimes, frame_times
+from media.tools import Tools
+from media.transcode import (
+    PROXY_NAME,
+    TIME_SCALE,
+    count_losses,
+    on_frames,
+    proxy_args,
+    rung_args,
+    source_args,
+    video_args,
+)
+from media.validation import blames_input
+
+#: Seconds decoded before a chunk, tried in turn until its first picture is there; then from the beginning. Without
+#: an index (MPEG-TS) seeking may land behind the keyframe that the chunk needs.
+_LEADS_S: Final = (Fraction(1, 2), Fraction(12), Fraction(60))
+#: Seconds read after a chunk: pictures are stored earlier than they are shown by less than this.
+_TAIL_S: Final = 2
+#: Seconds of an open-ended chunk whose packets are listed to find its first picture.
+_LOOK_S: Final = 60
+#: The pieces must fit one behind the other without a change: no index at the end, fragments at keyframes that say
+#: their time themselves (frag_discont: on the clock of the whole video), pictures shown when they say so.
+_PIECE_FLAGS: Final = "+cmaf+frag_keyframe+empty_moov+default_base_moof+negative_cts_offsets+skip_trailer+frag_discont"
+
+
+class Chunk(Value):
+    """Part of a source that one task encodes: media time, half-open [start_s, end_s)."""
+
+    index: int
+    start_s: Seconds
+    #: None for the last one, which takes everything that is left.
+    end_s: Seconds | None = None
+
+
+class EncodedChunk(Value):
+    """What one chunk became; survives a trip through JSON."""
+
+    index: int
+    frames: int
+    #: Packets read and pictures or packets damaged, for the error budget of the whole video.
+    packets: int
+    lost: int
+    #: File names in the folder of the chunk, by the name of their rung.
+    pieces: dict[str, str]
+    proxy: str | None = None
+
+
+def chunks_for(facts: MediaFacts, settings: MediaSettings) -> tuple[Chunk, ...]:
+    """Cut a source into chunks on segment borders; up to two chunks' length it stays whole. Touches nothing."""
+    length = max(settings.segment_s, settings.chunk_s // settings.segment_s * settings.segment_s)
+    if not facts.is_cuttable or facts.duration_s <= 2 * length:
+        return (Chunk(index=0, start_s=Decimal(0)),)
+    count = int(-(-facts.duration_s // length))
+    return tuple(
+        Chunk(
+            index=index,
+            start_s=Decimal(index * length),
+            end_s=Decimal((index + 1) * length) if index + 1 < count else None,
+        )
+        for index in range(count)
+    )
+
+
+def encode_chunk(
+    source: Path,
+    facts: MediaFacts,
+    chunk: Chunk,
+    rungs: Sequence[Rung],
+    *,
+    with_proxy: bool,
+    settings: MediaSettings,
+    limits: LimitSettings,
+    folder: Path,
+    tools: Tools,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> EncodedChunk:
+    """Make the pieces of one chunk, every rung and the proxy from one decode; `folder` is the only place written.
+
+    A chunk may hold no picture at all, where the source has a gap; its pieces are then missing.
+
+    Raises:
+        InvalidMedia: damaged beyond reading, or more frames than allowed (permanent).
+        EncoderKilled, EncoderStalled, ScratchFull: try again (transient).
+    """
+    names = {rung.name: f"{rung.name}.mp4" for rung in rungs}
+    piece = folder / (PROXY_NAME if with_proxy else next(iter(names.values())))
+    expected = _first_picture(source, facts, chunk, limits, tools)
+    watch = on_frames(facts, limits, on_progress)
+    for lead in _leads(chunk):
+        args = chunk_args(
+            source,
+            facts,
+            chunk,
+            rungs,
+            with_proxy=with_proxy,
+            settings=settings,
+            limits=limits,
+            tools=tools,
+            lead_s=lead,
+        )
+        done = _run(args, folder, tools, watch)
+        times = _times(piece)
+        if expected is None or (times is not None and times.first <= expected + 3 / (2 * facts.frame_rate)):
+            break
+    lost, packets = count_losses(done)
+    if times is None:
+        return EncodedChunk(index=chunk.index, frames=0, packets=packets, lost=lost, pieces={})
+    return EncodedChunk(
+        index=chunk.index,
+        frames=len(times),
+        packets=packets,
+        lost=lost,
+        pieces=names,
+        proxy=PROXY_NAME if with_proxy else None,
+    )
+
+
+def chunk_args(
+    source: Path,
+    facts: MediaFacts,
+    chunk: Chunk,
+    rungs: Sequence[Rung],
+    *,
+    with_proxy: bool,
+    settings: MediaSettings,
+    limits: LimitSettings,
+    tools: Tools,
+    lead_s: Fraction = _LEADS_S[0],
+) -> list[str]:
+    """Build the arguments for one chunk, decoding from `lead_s` seconds before it; touches nothing."""
+    sizes = [(rung.width, rung.height) for rung in rungs]
+    sizes += [proxy_size(facts, settings.proxy_short_side)] if with_proxy else []
+    is_whole = chunk.index == 0 and chunk.end_s is None
+    graph = video_graph(
+        facts, sizes, can_tone_map=tools.can_tone_map, select=None if is_whole else _interval(facts, chunk)
+    )
+    start, end = Fraction(chunk.start_s), chunk.end_s
+    lead = max(Fraction(0), start - lead_s)
+    args = source_args(
+        source, limits, tools, seek_s=lead or None, length_s=None if end is None else Fraction(end) - lead + _TAIL_S
+    )
+    args += ["-filter_complex", graph]
+    common = [*video_args(settings, tools, keyframes=None if is_whole else _keyframes(facts, chunk, settings))]
+    muxing = ["-movflags", _PIECE_FLAGS, "-avoid_negative_ts", "disabled"]
+    muxing += ["-video_track_timescale", str(TIME_SCALE), "-f", "mp4"]
+    for index, rung in enumerate(rungs):
+        args += ["-map", f"[v{index}]", *common, *rung_args(rung, settings), *muxing, f"{rung.name}.mp4"]
+    if with_proxy:
+        args += ["-map", f"[v{len(rungs)}]", *common, *proxy_args(), *muxing, PROXY_NAME]
+    return args
+
+
+def _leads(chunk: Chunk) -> tuple[Fraction, ...]:
+    start = Fraction(chunk.start_s)
+    return (*(lead for lead in _LEADS_S if lead < start), start) if start else (start,)
+
+
+def _run(args: Sequence[str], folder: Path, tools: Tools, watch: Callable[[Progress], None]) -> Completed:
+    try:
+        with blames_input():
+            return run_ffmpeg(tools, args, cwd=folder, on_progress=watch)
+    except EncoderRejected as error:
+        if "Invalid data found" in str(error):
+            raise InvalidMedia("damaged") from error
+        raise
+
+
+def _times(piece: Path) -> FrameTimes | None:
+    """Read the times of a piece; None when the source had no picture to show in its interval."""
+    if not piece.exists() or not piece.stat().st_size:
+        return None
+    try:
+        return frame_times(piece)
+    except EncoderRejected:
+        return None
+
+
+def _first_picture(
+    source: Path, facts: MediaFacts, chunk: Chunk, limits: LimitSettings, tools: Tools
+) -> Fraction | None:
+    """Give the media time of a chunk's first picture as the packets tell it, undecoded; None when they do not."""
+    if chunk.index == 0:
+        return None
+    zero, start = Fraction(facts.start_s), Fraction(chunk.start_s)
+    end = start + _LOOK_S if chunk.end_s is None else Fraction(chunk.end_s)
+    packets = read_packets(source, tools, limits, from_s=zero + start - 1, until_s=zero + end, streams="V:0")
+    shown = (p.pts_s - zero for p in packets if p.pts_s is not None)
+    return min((s for s in shown if start <= s < end), default=None)
+
+
+def _interval(facts: MediaFacts, chunk: Chunk) -> str:
+    # The border between two chunks is the same number in both, so each picture is in exactly one of them.
+    first = Fraction(facts.start_s)
+    begins = f"gte(t,{plain(first + Fraction(chunk.start_s))})" if chunk.index else "1"
+    ends = f"lt(t,{plain(first + Fraction(chunk.end_s))})" if chunk.end_s is not None else "1"
+    return f"{begins}*{ends}"
+
+
+def _keyframes(facts: MediaFacts, chunk: Chunk, settings: MediaSettings) -> str:
+    """List the segment borders of a chunk: an expression would count from its first picture instead."""
+    end = chunk.end_s if chunk.end_s is not None else max(facts.duration_s, chunk.start_s) + settings.segment_s
+    return ",".join(str(t) for t in range(int(chunk.start_s), int(end) + 1, settings.segment_s))

@@ -1,0 +1,129 @@
+"""HLS playlists over joined CMAF files, by byte range (RFC 8216); touches nothing but the files' boxes."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+from pathlib import Path
+from typing import Final
+
+from media.timing import Fragment, fragments_of
+
+MASTER_NAME: Final = "master.m3u8"
+#: Byte ranges in fragmented MP4 and EXT-X-MAP need version 7.
+_VERSION: Final = 7
+#: AAC-LC as RFC 6381 names it.
+AUDIO_CODEC: Final = "mp4a.40.2"
+_AUDIO_GROUP: Final = "sound"
+
+
+@dataclass(frozen=True)
+class Track:
+    """One joined CMAF file as a player sees it."""
+
+    name: str
+    #: File name, relative to the playlists.
+    file: str
+    fragments: tuple[Fragment, ...]
+
+    @property
+    def average_bps(self) -> int:
+        """Bits per second over the whole track."""
+        return _bps(self.fragments)
+
+    @property
+    def peak_bps(self) -> int:
+        """Bits per second of the busiest stretch of 0.5 to 1.5 target durations (RFC 8216, 4.1)."""
+        target = self.target_s
+        peak = self.average_bps
+        for first in range(len(self.fragments)):
+            length = Fraction(0)
+            for last in range(first, len(self.fragments)):
+                length += self.fragments[last].duration_s
+                if 2 * length > 3 * target:
+                    break
+                if 2 * length >= target:
+                    peak = max(peak, _bps(self.fragments[first : last + 1]))
+        return peak
+
+    @property
+    def target_s(self) -> int:
+        """The longest segment, rounded up to whole seconds."""
+        return max(1, max((math.ceil(f.duration_s) for f in self.fragments), default=1))
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One rung in the master playlist."""
+
+    track: Track
+    width: int
+    height: int
+    #: Such as avc1.64001f.
+    codec: str
+    frame_rate: Decimal
+
+
+def track_of(path: Path, name: str) -> Track:
+    """Read where the segments of a joined file lie.
+
+    Raises:
+        EncoderRejected: no fragmented MP4 (permanent).
+    """
+    return Track(name, path.name, fragments_of(path))
+
+
+def media_playlist(track: Track) -> str:
+    """Write the playlist of one track: one segment per fragment."""
+    lines = [
+        "#EXTM3U",
+        f"#EXT-X-VERSION:{_VERSION}",
+        f"#EXT-X-TARGETDURATION:{track.target_s}",
+        "#EXT-X-MEDIA-SEQUENCE:0",
+        "#EXT-X-PLAYLIST-TYPE:VOD",
+        "#EXT-X-INDEPENDENT-SEGMENTS",
+    ]
+    if track.fragments:
+        # Everything before the first fragment tells the player how to decode.
+        lines.append(f'#EXT-X-MAP:URI="{track.file}",BYTERANGE="{track.fragments[0].start}@0"')
+    for fragment in track.fragments:
+        lines += [
+            f"#EXTINF:{float(fragment.duration_s):.6f},",
+            f"#EXT-X-BYTERANGE:{fragment.end - fragment.start}@{fragment.start}",
+            track.file,
+        ]
+    return "\n".join([*lines, "#EXT-X-ENDLIST", ""])
+
+
+def master_playlist(variants: Sequence[Variant], audio: Track | None) -> str:
+    """Write the master playlist, the largest rung first; every rung shares the one sound track."""
+    lines = ["#EXTM3U", f"#EXT-X-VERSION:{_VERSION}", "#EXT-X-INDEPENDENT-SEGMENTS"]
+    if audio:
+        lines.append(
+            f'#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="{_AUDIO_GROUP}",NAME="Sound",DEFAULT=YES,AUTOSELECT=YES,CHANNELS="2",'
+            f'URI="{playlist_name(audio)}"'
+        )
+    for variant in variants:
+        codecs = f"{variant.codec},{AUDIO_CODEC}" if audio else variant.codec
+        attributes = [
+            f"BANDWIDTH={variant.track.peak_bps + (audio.peak_bps if audio else 0)}",
+            f"AVERAGE-BANDWIDTH={variant.track.average_bps + (audio.average_bps if audio else 0)}",
+            f'CODECS="{codecs}"',
+            f"RESOLUTION={variant.width}x{variant.height}",
+            f"FRAME-RATE={variant.frame_rate:.3f}",
+            *([f'AUDIO="{_AUDIO_GROUP}"'] if audio else []),
+        ]
+        lines += [f"#EXT-X-STREAM-INF:{','.join(attributes)}", playlist_name(variant.track)]
+    return "\n".join([*lines, ""])
+
+
+def playlist_name(track: Track) -> str:
+    """Name the playlist of a track."""
+    return f"{track.name}.m3u8"
+
+
+def _bps(fragments: Sequence[Fragment]) -> int:
+    length = sum((f.duration_s for f in fragments), Fraction(0))
+    size = sum(f.end - f.start for f in fragments)
+    return math.ceil(size * 8 / length) if length else 0

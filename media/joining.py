@@ -1,0 +1,116 @@
+"""Put CMAF pieces together by copying their boxes; nothing is encoded."""
+
+import struct
+from collections.abc import Sequence
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from core.errors import EncoderRejected
+from media.allowed import own_input_args
+from media.boxes import Box, boxes_in, children, payload, top_boxes
+from media.fragments import box, fragment_head, samples_of
+from media.launcher import run_ffmpeg
+from media.tools import Tools
+
+_COPY_BYTES: Final = 1 << 20
+
+
+def join(pieces: Sequence[Path], target: Path) -> Path:
+    """Join CMAF pieces: the head of the first, then the fragments of all, numbered anew.
+
+    Pictures that are shown before they are decoded have negative offsets, which players read in different ways
+    (ffmpeg delays the whole track). They are made positive here, and an edit list takes the same time off again.
+
+    Raises:
+        EncoderRejected: the pieces were not made with the same settings (permanent).
+    """
+    delay = max((_delay(piece) for piece in pieces), default=0)
+    number = 0
+    head: bytes | None = None
+    with target.open("wb") as out:
+        for piece in pieces:
+            with piece.open("rb") as file:
+                boxes = top_boxes(file)
+                own = b"".join(_read(file, b) for b in boxes if b.kind in {"ftyp", "moov"})
+                if head is None:
+                    head = own
+                    out.writelines(_head(file, b, delay) for b in boxes if b.kind in {"ftyp", "moov"})
+                elif own != head:
+                    raise EncoderRejected(f"{piece} was made with other settings than the piece before it")
+                for part in boxes:
+                    if part.kind == "moof":
+                        number += 1
+                        out.write(fragment_head(file, part, number, delay))
+                    elif part.kind == "mdat":
+                        file.seek(part.start)
+                        _copy(file, out, part.size)
+    return target
+
+
+def mux(video: Path, audio: Path | None, target: Path, tools: Tools) -> Path:
+    """Make one MP4 that starts to play before it has everything; nothing is encoded.
+
+    Raises:
+        EncoderRejected: the parts cannot be read (permanent).
+    """
+    # copyts: the distance between pictures and sound stays what it is in the parts.
+    args = ["-v", "error", "-copyts", *own_input_args(video)]
+    args += own_input_args(audio) if audio else []
+    args += ["-map", "0:v:0", *(["-map", "1:a:0"] if audio else []), "-c", "copy", "-map_metadata", "-1"]
+    args += ["-movflags", "+faststart", "-f", "mp4", target.name]
+    run_ffmpeg(tools, args, cwd=target.parent)
+    return target
+
+
+def rung_codec(path: Path) -> str:
+    """Name the codec of a joined rung as RFC 6381 does: avc1.PPCCLL, from its decoder record."""
+    with path.open("rb") as file:
+        head = b"".join(_read(file, b) for b in top_boxes(file) if b.kind == "moov")
+    at = head.find(b"avcC")
+    if at < 0:
+        raise EncoderRejected(f"{path.name} holds no H.264")
+    return f"avc1.{head[at + 5 : at + 8].hex()}"
+
+
+def _read(file: BinaryIO, part: Box) -> bytes:
+    file.seek(part.start)
+    return file.read(part.size)
+
+
+def _copy(file: BinaryIO, out: BinaryIO, size: int) -> None:
+    while size:
+        block = file.read(min(size, _COPY_BYTES))
+        if not block:
+            raise EncoderRejected("a piece ends too early")
+        out.write(block)
+        size -= len(block)
+
+
+def _delay(piece: Path) -> int:
+    """Give the ticks by which the earliest picture is shown before it is decoded."""
+    with piece.open("rb") as file:
+        runs = [
+            run
+            for moof in top_boxes(file)
+            if moof.kind == "moof"
+            for traf in children(file, moof, "traf")
+            for run in children(file, traf, "trun")
+        ]
+        return max((-int(samples_of(payload(file, run), 0).shifts.min(initial=0)) for run in runs), default=0)
+
+
+def _head(file: BinaryIO, whole: Box, delay: int) -> bytes:
+    """Give ftyp or moov, the latter with an edit list that takes the delay off each track."""
+    if whole.kind != "moov" or not delay:
+        return _read(file, whole)
+    # One entry: as long as the media (0 in fragments), from `delay` on, at normal speed.
+    edits = box("edts", box("elst", struct.pack(">IIIihh", 0, 1, 0, delay, 1, 0)))
+    parts = []
+    for inner in boxes_in(file, whole.body, whole.end):
+        if inner.kind != "trak":
+            parts.append(_read(file, inner))
+            continue
+        track = [_read(file, part) for part in boxes_in(file, inner.body, inner.end)]
+        # After the track header, where the standard wants it.
+        parts.append(box("trak", b"".join([track[0], edits, *track[1:]])))
+    return box("moov", b"".join(parts))

@@ -1,0 +1,42 @@
+"""The sound of a whole source, encoded once however many chunks its pictures are cut into."""
+
+from pathlib import Path
+from typing import Final
+
+from core.errors import EncoderRejected, InvalidMedia
+from core.settings import LimitSettings, MediaSettings
+from core.values import MediaFacts
+from media.boxes import is_fragmented
+from media.filters import audio_filter
+from media.launcher import run_ffmpeg
+from media.tools import Tools
+from media.transcode import audio_args, source_args
+from media.validation import blames_input
+
+AUDIO_NAME: Final = "audio.mp4"
+
+
+def encode_audio(
+    source: Path, facts: MediaFacts, *, settings: MediaSettings, limits: LimitSettings, folder: Path, tools: Tools
+) -> Path | None:
+    """Encode the sound of the whole source once, as CMAF on the clock of the pictures; None where it has none.
+
+    Sound that cannot be decoded gives None as well: the video is then indexed without it.
+    """
+    if facts.audio_codec is None:
+        return None
+    args = source_args(source, limits, tools)
+    args += ["-filter_complex", audio_filter(facts, copies=1), "-map", "[a0]", "-vn", "-sn", "-dn"]
+    args += ["-map_metadata", "-1", "-map_chapters", "-1", *audio_args(settings)]
+    # The first packet only warms the decoder up and lies before zero. Dropped, the track needs no edit list, which
+    # older ffmpeg does not write here: sound would be 21 ms late.
+    args += ["-bsf:a", r"noise=drop=lt(pts\,0)"]
+    args += ["-movflags", "+cmaf+empty_moov+default_base_moof+skip_trailer"]
+    args += ["-frag_duration", str(settings.segment_s * 1_000_000), "-f", "mp4", AUDIO_NAME]
+    try:
+        with blames_input():
+            run_ffmpeg(tools, args, cwd=folder)
+    except (EncoderRejected, InvalidMedia):
+        return None
+    target = folder / AUDIO_NAME
+    return target if target.exists() and is_fragmented(target) else None
