@@ -10,10 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import urllib3
-from minio import Minio
-from minio.error import MinioException
-
 from core.errors import MissingDependency, StackFailed
 from deployments.embedded.files import write_private
 from deployments.embedded.logs import tail
@@ -178,6 +174,10 @@ def _notification(webhook: Webhook | None) -> str:
 
 def _answers(access: Access, buckets: tuple[str, ...]) -> bool:
     """Say whether the store serves our keys and has made our buckets."""
+    import urllib3  # these two take longer to import than everything else a supervisor needs
+    from minio import Minio
+    from minio.error import MinioException
+
     http = urllib3.PoolManager(retries=False, timeout=urllib3.Timeout(2.0))
     client = Minio(
         access.endpoint, access_key=access.access_key, secret_key=access.secret_key, secure=False, http_client=http

@@ -19,7 +19,7 @@ from deployments.embedded.status import StackStatus
 ROOT = Path(__file__).parents[2]
 
 
-def wait_until(look: Callable[[], bool], what: str, deadline_s: float = 10.0) -> None:
+def wait_until(look: Callable[[], bool], what: str, deadline_s: float = 30.0) -> None:
     deadline = time.monotonic() + deadline_s
     pause = Event()
     while not look():

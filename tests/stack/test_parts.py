@@ -187,7 +187,7 @@ def test_parts_die_with_the_process_that_runs_them(folder: Path):
     assert owner.stdout.readline() == b"up\n"
     postgres = psutil.Process(owner.pid).children()
     owner.kill()
-    owner.communicate(timeout=10)
+    owner.communicate(timeout=30)
     wait_until(lambda: not any(map(is_alive, postgres)), "it is gone")
 
 
