@@ -72,6 +72,21 @@ class Service:
         answer: Document = self._ask("GET", f"/videos/{video_id}")
         return answer
 
+    def rerun(self, video_id: str, from_stage: str | None) -> Document:
+        """Resume a video; give the run that does it."""
+        answer: Document = self._ask("POST", f"/videos/{video_id}/rerun", json={"from_stage": from_stage})
+        return answer
+
+    def redrive(self, **choice: Any) -> Document:
+        """Rerun a group of videos; see RedriveRequest in service/reruns.py."""
+        answer: Document = self._ask("POST", "/redrive", json=choice)
+        return answer
+
+    def failures(self) -> list[Document]:
+        """Give the groups of failed videos."""
+        answer: list[Document] = self._ask("GET", "/failures")
+        return answer
+
     def videos(self, limit: int, **filters: str) -> list[Document]:
         """List videos, newest first; filters are `status`, `id` (its first digits) and `key`."""
         found: list[Document] = []

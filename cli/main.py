@@ -20,6 +20,8 @@ COMMANDS: Final = {
     "show": "cli.videos:show",
     "videos": "cli.videos:videos",
     "search": "cli.search:search",
+    "rerun": "cli.reruns:rerun",
+    "failures": "cli.reruns:failures",
     "demo": "cli.demo:demo",
     "down": "cli.stack:down",
     "status": "cli.stack:status",
@@ -66,6 +68,8 @@ def dailies() -> None:
       dailies up --detach          start everything: database, store, Prefect, service, worker
       dailies ingest film.mp4 --wait
       dailies search "a cup of coffee"
+      dailies failures             what went wrong, grouped
+      dailies rerun --failed       resume every failed video at the stage that failed
       dailies status               how each part is doing, and where
       dailies doctor               what is missing on this machine, and how to mend it
       dailies down                 stop everything

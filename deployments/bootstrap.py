@@ -121,7 +121,10 @@ def bootstrap_workflow(settings: Settings) -> None:
 
 def _ensure_pool(client: SyncPrefectClient, name: str) -> None:
     template = ProcessWorker.get_default_base_job_template()
-    template["variables"]["properties"]["command"]["default"] = RUN_COMMAND
+    properties = template["variables"]["properties"]
+    properties["command"]["default"] = RUN_COMMAND
+    # A run that writes to its worker's pipe dies with the worker. Its log goes to the Prefect server either way.
+    properties["stream_output"]["default"] = False
     try:
         pool = client.read_work_pool(name)
     except ObjectNotFound:
