@@ -1,0 +1,33 @@
+"""Every process of the product can be imported by a fresh interpreter, and none loads what it does not need."""
+
+import subprocess
+import sys
+
+import pytest
+
+ENTRY_POINTS = [
+    "cli.main",
+    "service.app",
+    "flows.ingest",
+    "flows.reconcile",
+    "flows.redrive",
+    "deployments.bootstrap",
+    "deployments.embedded.__main__",
+    "models.migrate",
+]
+
+
+def loaded(statement: str) -> set[str]:
+    code = f"import sys; {statement}; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    return set(done.stdout.split())
+
+
+@pytest.mark.parametrize("module", ENTRY_POINTS)
+def test_an_entry_point_imports_in_a_fresh_interpreter_and_loads_no_network(module: str):
+    assert loaded(f"import {module}").isdisjoint({"torch", "transformers"})
+
+
+def test_help_is_quick_because_nothing_slow_is_imported():
+    assert loaded("import cli.main").isdisjoint({"prefect", "sqlalchemy", "numpy", "minio"})

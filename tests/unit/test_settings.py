@@ -1,0 +1,60 @@
+"""Settings: every one is documented, frozen, and read from the environment."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel, ValidationError
+
+from core.settings import Settings
+
+DOCS = Path(__file__).parents[2] / "docs" / "settings.md"
+
+
+def fields(model: type[BaseModel], prefix: str = "DAILIES_") -> Iterator[tuple[str, str]]:
+    """Every setting's variable and description."""
+    for name, field in model.model_fields.items():
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            yield from fields(kind, f"{prefix}{name.upper()}__")
+        else:
+            yield f"{prefix}{name.upper()}", field.description or ""
+
+
+def test_every_setting_stands_in_the_docs_with_its_description():
+    text = DOCS.read_text()
+    assert [name for name, description in fields(Settings) if f"| `{name}` | {description} |" not in text] == []
+
+
+def test_a_nested_setting_is_read_from_the_environment(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("DAILIES_MEDIA__LADDER", "[720,360]")
+    assert Settings().media.ladder == (720, 360)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DAILIES_MEDIA__LADDER", "[360,720]"),
+        ("DAILIES_MEDIA__LADDER", "[]"),
+        ("DAILIES_MEDIA__CRF", "99"),
+        ("DAILIES_MEDIA__NONSENSE", "1"),
+        ("DAILIES_SERVICE__PORT", "port"),
+    ],
+)
+def test_a_wrong_setting_is_refused_at_once(monkeypatch: pytest.MonkeyPatch, name: str, value: str):
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ValidationError):
+        Settings()
+
+
+def test_settings_cannot_be_changed_and_hide_their_secrets(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("DAILIES_STORAGE__SECRET_KEY", "hush")
+    settings = Settings()
+    with pytest.raises(ValidationError):
+        settings.owner_id = "else"  # type: ignore[misc]
+    assert "hush" not in repr(settings)
+
+
+def test_the_environment_is_not_read_by_importing():
+    assert "DAILIES_DATA" not in os.environ
