@@ -61,7 +61,7 @@ def worker_part(layout: Layout, api_url: str, pool: str) -> Part:
             *("--pool", pool, "--type", "process", "--name", WORKER_NAME),
         ),
         # Asking every second costs the server little and an upload waits 1 s instead of 10.
-        env={"PREFECT_WORKER_QUERY_SECONDS": "1"},
+        env={"PREFECT_WORKER_QUERY_SECONDS": "0.5"},
         cwd=layout.scratch,
         log=layout.log("worker"),
         needs=("prefect", "bootstrap"),
