@@ -9,11 +9,13 @@ from typing import Final
 from core.errors import EncoderRejected, MissingDependency
 from core.settings import ShotSettings
 from core.values import CutKind, Shot, seconds
+from media import transnet
 from media.content_cuts import find_content_cuts
 from media.cuts import Cut
 from media.frames import Frames, all_frames
 from media.timing import FrameTimes, frame_times
 from media.tools import Tools
+from media.transnet import find_transnet_cuts
 
 #: Gives cuts, ascending, from the pictures (in batches, in order) and their times.
 Detector = Callable[[Iterator[Frames], FrameTimes], Sequence[Cut]]
@@ -32,6 +34,7 @@ class DetectorRecipe:
 #: Detectors by the name of their setting. 64 x 36 pixels give the same cuts as full frames (docs/adr).
 DETECTORS: Final[dict[str, DetectorRecipe]] = {
     "content": DetectorRecipe(find_content_cuts, 64, 36, "bgr24"),
+    "transnet": DetectorRecipe(find_transnet_cuts, transnet.WIDTH, transnet.HEIGHT, "rgb24"),
 }
 
 
