@@ -67,7 +67,7 @@ def assemble(
     times = frame_times(proxy or next(iter(joined.values())))
     duration = seconds(times.duration)
     lost, packets = sum(c.lost for c, _ in chunks), sum(c.packets for c, _ in chunks)
-    remarks = judge(lost, packets, facts, duration, limits)
+    remarks = judge(lost, packets, facts, times, limits)
     if facts.is_hdr and not tools.can_tone_map:
         remarks.append("The picture is HDR and this ffmpeg lacks zscale: colours look pale.")
     if facts.audio_codec is not None and audio is None:

@@ -4,6 +4,7 @@ A chunk is a half-open interval of media time on segment borders. Its pieces are
 the clock of the whole video, so joining them is copying boxes (media/assembly.py).
 """
 
+import math
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 from fractions import Fraction
@@ -70,7 +71,8 @@ def chunks_for(facts: MediaFacts, settings: MediaSettings) -> tuple[Chunk, ...]:
     length = max(settings.segment_s, settings.chunk_s // settings.segment_s * settings.segment_s)
     if not facts.is_cuttable or facts.duration_s <= 2 * length:
         return (Chunk(index=0, start_s=Decimal(0)),)
-    count = int(-(-facts.duration_s // length))
+    # A rest shorter than a segment is not worth a chunk.
+    count = math.ceil((facts.duration_s - settings.segment_s) / length)
     return tuple(
         Chunk(
             index=index,
@@ -204,7 +206,10 @@ def _first_picture(
     zero, start = Fraction(facts.start_s), Fraction(chunk.start_s)
     end = start + _LOOK_S if chunk.end_s is None else Fraction(chunk.end_s)
     packets = read_packets(source, tools, limits, from_s=zero + start - 1, until_s=zero + end, streams="V:0")
-    shown = (p.pts_s - zero for p in packets if p.pts_s is not None)
+    try:
+        shown = [p.pts_s - zero for p in packets if p.pts_s is not None]
+    except EncoderRejected:  # a damaged place cannot be sought; what can be decoded is what there is
+        return None
     return min((s for s in shown if start <= s < end), default=None)
 
 

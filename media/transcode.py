@@ -8,6 +8,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+
 from core.errors import EncoderRejected, InvalidMedia
 from core.settings import LimitSettings, MediaSettings
 from core.values import MediaFacts, Rung, seconds
@@ -25,6 +27,8 @@ AUDIO_RATE_HZ: Final = 48_000
 TIME_SCALE: Final = 90_000
 #: Seconds by which the end of a decoded video may differ from what validation measured.
 _SLACK_S: Final = Decimal(1)
+#: A pause between two pictures is a gap from so many seconds, and so many pictures, on.
+_GAP_S, _GAP_FRAMES = 0.5, 8
 #: What ffmpeg says at its end, when it is asked to be verbose; "decode errors" is new in 6.1.
 _SUMMARY: Final = re.compile(
     r"Input stream #0:(\d+) \(video\): (\d+) packets read \(\d+ bytes\); (\d+) frames decoded(?:; (\d+) decode errors)?"
@@ -78,7 +82,7 @@ def transcode(
     proxy = folder / PROXY_NAME if with_proxy else None
     times = _times_of(proxy or next(iter(paths.values())))
     duration = seconds(times.duration)
-    remarks += judge_losses(done, facts, duration, limits)
+    remarks += judge_losses(done, facts, times, limits)
     if facts.is_hdr and not tools.can_tone_map:
         remarks += ["The picture is HDR and this ffmpeg lacks zscale: colours look pale."]
     return TranscodeResult(len(times), duration, paths, proxy, tuple(remarks))
@@ -148,7 +152,9 @@ def video_args(settings: MediaSettings, tools: Tools, keyframes: str | None = No
     return [
         "-map_metadata", "-1", "-map_chapters", "-1", "-sn", "-dn",
         # Every picture once, at its own time: ffmpeg would otherwise drop and repeat to a constant rate.
-        "-fps_mode", "passthrough", "-enc_time_base", tools.source_time_base,
+        "-fps_mode", "passthrough",
+        # Said outright, because what "the source's" means behind filters differs between versions of ffmpeg.
+        "-enc_time_base", f"1:{TIME_SCALE}",
         # Keyframes at the same times in every rung, so that players can switch; none in between (a keyframe at
         # a cut would break the alignment), and closed GOPs, so that each segment decodes alone.
         "-force_key_frames", keyframes or f"expr:gte(t,n_forced*{settings.segment_s})",
@@ -177,18 +183,23 @@ def audio_args(settings: MediaSettings) -> list[str]:
     return ["-c:a", "aac", "-b:a", f"{settings.audio_bitrate_kbps}k", "-ac", "2", "-ar", str(AUDIO_RATE_HZ)]
 
 
-def judge_losses(done: Completed, facts: MediaFacts, duration_s: Decimal, limits: LimitSettings) -> list[str]:
+def judge_losses(done: Completed, facts: MediaFacts, times: FrameTimes, limits: LimitSettings) -> list[str]:
     """Hold what was decoded against what should have been; gives remarks within the error budget.
 
     Raises:
         InvalidMedia: damaged or truncated beyond it (permanent).
     """
-    return judge(*count_losses(done), facts, duration_s, limits)
+    return judge(*count_losses(done), facts, times, limits)
 
 
-def judge(lost: int, packets: int, facts: MediaFacts, duration_s: Decimal, limits: LimitSettings) -> list[str]:
-    """Hold the counted losses and the length against the error budget; see judge_losses."""
+def judge(lost: int, packets: int, facts: MediaFacts, times: FrameTimes, limits: LimitSettings) -> list[str]:
+    """Hold the counted losses, the gaps and the length against the error budget; see judge_losses."""
     remarks = []
+    duration_s = seconds(times.duration)
+    if lost:
+        # Where pictures are damaged, what is missing in between is a loss too; a gap alone may be meant so.
+        gone = round(gaps_s(times, facts) * float(facts.frame_rate))
+        lost, packets = lost + gone, packets + gone
     if lost > limits.error_budget * packets and lost > 1:
         raise InvalidMedia("damaged", f"{lost} of {packets} pictures cannot be decoded.")
     if lost:
@@ -199,6 +210,12 @@ def judge(lost: int, packets: int, facts: MediaFacts, duration_s: Decimal, limit
             raise InvalidMedia("truncated", f"Only {duration_s:.1f} of {facts.duration_s:.1f} seconds can be decoded.")
         remarks.append(f"{missing:.1f} seconds of the video cannot be decoded.")
     return remarks
+
+
+def gaps_s(times: FrameTimes, facts: MediaFacts) -> float:
+    """Sum up the seconds in which many pictures in a row are missing."""
+    steps = np.diff(times.seconds)
+    return float(steps[steps > max(_GAP_S, _GAP_FRAMES / float(facts.frame_rate))].sum())
 
 
 def count_losses(done: Completed) -> tuple[int, int]:

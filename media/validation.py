@@ -49,7 +49,7 @@ def inspect(path: Path, tools: Tools, limits: LimitSettings) -> MediaFacts:
     if size > limits.max_bytes:
         raise InvalidMedia("too_large")
     container = sniff(path)
-    with blames_input():
+    with blames_input(), _refusals_are_damage():
         header = _header(path, tools, limits, container)
         video, header = _within_limits(header, path, tools, limits)
         facts = _facts(header, video)
@@ -69,6 +69,15 @@ def blames_input() -> Iterator[None]:
         raise InvalidMedia("damaged", "The video is so damaged that its decoder breaks down.") from error
     except EncoderStalled as error:
         raise InvalidMedia("damaged", "The video keeps its decoder busy without giving a picture.") from error
+
+
+@contextmanager
+def _refusals_are_damage() -> Iterator[None]:
+    """Turn the refusal of a media program, which has shown that it runs, into a verdict on its input."""
+    try:
+        yield
+    except EncoderRejected as error:
+        raise InvalidMedia("damaged") from error
 
 
 def _header(path: Path, tools: Tools, limits: LimitSettings, container: str | None) -> probe.Header:
@@ -200,7 +209,7 @@ def _with_tail(facts: MediaFacts, header: probe.Header, path: Path, tools: Tools
     """Hold the last packets against the header, and decode the end."""
     start = header.start_s or Fraction(0)
     promised = header.duration_s or Fraction(0)
-    packets = list(probe.read_packets(path, tools, limits, from_s=start + promised - _TAIL_S))
+    packets = _tail_packets(path, tools, limits, start + promised - _TAIL_S)
     ends = [p.end_s for p in packets if p.end_s is not None]
     # Some containers count their duration from zero, some from the first packet: the kinder reading.
     reached = max(ends, default=start) - min(start, Fraction(0))
@@ -221,6 +230,13 @@ def _with_tail(facts: MediaFacts, header: probe.Header, path: Path, tools: Tools
     end = max((p.end_s for p in video if p.end_s is not None), default=None)
     duration = facts.duration_s if end is None or not has_clock else seconds(end) - facts.start_s
     return facts.model_copy(update={"degraded": tuple(degraded), "duration_s": duration})
+
+
+def _tail_packets(path: Path, tools: Tools, limits: LimitSettings, from_s: Fraction) -> list[probe.Packet]:
+    try:
+        return list(probe.read_packets(path, tools, limits, from_s=from_s))
+    except EncoderRejected:  # damage may make a place impossible to seek, and yet be no great loss
+        return list(probe.read_packets(path, tools, limits))
 
 
 def _tail_decodes(facts: MediaFacts, last_s: Fraction, path: Path, tools: Tools, limits: LimitSettings) -> bool:

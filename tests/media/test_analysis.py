@@ -14,6 +14,7 @@ from media.frames import frame_at, scene_frames
 from media.scenes import scenes_from
 from media.shots import detect_shots
 from media.stills import clock, contact_sheet, posters
+from media.storyboard import storyboard
 from media.transcode import transcode
 from media.validation import inspect
 from tests.media.conftest import H264
@@ -127,3 +128,15 @@ def test_every_scene_gets_a_poster_and_a_place_on_the_sheet(three_shots, proxy_o
 def test_media_time_is_written_for_people():
     assert clock(Decimal("3.46")) == "0:03.4"
     assert clock(Decimal("3723.9")) == "1:02:03.9"
+
+
+def test_the_storyboard_says_which_tile_is_when(colours, tools, tmp_path):
+    vtt, sprite = storyboard(colours, tmp_path, tools)
+    cues = vtt.read_text().split("\n\n")
+    assert cues[0] == "WEBVTT"
+    assert cues[1] == "00:00:00.000 --> 00:00:02.000\nstoryboard-0.jpg#xywh=0,0,160,90"
+    assert cues[2].startswith("00:00:02.000 --> 00:00:04.000\nstoryboard-0.jpg#xywh=160,0,160,90")
+    with Image.open(sprite) as image:
+        assert image.size == (320, 90)
+        # The second tile is what is on screen at 2 s: green.
+        assert np.asarray(image)[:, 200:].mean(axis=(0, 1)).argmax() == 1

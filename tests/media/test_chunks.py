@@ -1,0 +1,205 @@
+"""Chunks that join without a seam: the same pictures at the same times as one encode of the whole."""
+
+import json
+import re
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from core.errors import EncoderRejected, InvalidMedia
+from core.settings import LimitSettings, MediaSettings
+from media.assembly import Assembled, assemble
+from media.chunks import chunks_for, encode_chunk
+from media.joining import join
+from media.ladder import rungs_for
+from media.sound import encode_audio
+from media.transcode import transcode
+from media.validation import inspect
+from tests.media.conftest import H264
+
+SETTINGS = MediaSettings(ladder=(90, 60), chunk_s=2, segment_s=1, preset="veryfast", proxy_short_side=64, threads=2)
+LONG = ["-c:v", "libx264", "-preset", "veryfast", "-pix_fmt", "yuv420p"]
+
+
+def picture(rate: str) -> list[str]:
+    return ["-f", "lavfi", "-i", f"testsrc2=r={rate}:s=160x90:d=6.5"]
+
+
+SOUND = ["-f", "lavfi", "-i", "sine=440:d=6.5"]
+SOURCES = {
+    "23.976.mp4": [*picture("24000/1001"), *SOUND, *LONG, "-c:a", "aac"],
+    "29.97.mkv": [*picture("30000/1001"), *SOUND, *LONG, "-c:a", "aac"],
+    "59.94.mp4": [*picture("60000/1001"), *LONG, "-bf", "3"],
+    "vfr.mp4": [*picture("30"), *SOUND, "-vf", "select='lt(mod(t,3),1)+not(mod(n,4))'", "-fps_mode", "passthrough", *LONG],
+    "gap.mkv": [*picture("30"), "-vf", "select='lt(t,1.5)+gt(t,4.5)'", "-fps_mode", "passthrough", *LONG],
+    "long_gop.ts": [*picture("25"), *SOUND, *LONG, "-g", "500", "-c:a", "aac"],
+    "open_gop.mp4": [*picture("25"), *LONG, "-x264-params", "open-gop=1:keyint=33:bframes=3"],
+    "late_sound_160.mkv": [*picture("25"), "-itsoffset", "0.7", *SOUND, *LONG, "-c:a", "aac"],
+    "negative.ts": [
+        *picture("25"),
+        *("-vf", "setpts=PTS-1/TB", "-fps_mode", "passthrough", *LONG, "-avoid_negative_ts", "disabled"),
+        *("-muxdelay", "0", "-muxpreload", "0", "-f", "mpegts"),
+    ],
+}  # fmt: skip
+
+
+@pytest.fixture
+def packets(tools):
+    def packets(path: Path, stream: str = "V:0") -> list[float]:
+        command = [str(tools.ffprobe), "-v", "error", "-select_streams", stream, "-show_entries", "packet=pts_time"]
+        answer = subprocess.run([*command, "-of", "json", path], capture_output=True, check=True, timeout=20)
+        return sorted(float(p["pts_time"]) for p in json.loads(answer.stdout)["packets"])
+
+    return packets
+
+
+@pytest.fixture
+def chunked(tools, limits, tmp_path):
+    def chunked(source: Path, limits: LimitSettings = limits) -> Assembled:
+        facts = inspect(source, tools, limits)
+        rungs = rungs_for(facts, SETTINGS)
+        common = {"settings": SETTINGS, "limits": limits, "tools": tools}
+        done = []
+        for chunk in chunks_for(facts, SETTINGS):
+            folder = tmp_path / f"chunk{chunk.index}"
+            folder.mkdir()
+            done.append((encode_chunk(source, facts, chunk, rungs, with_proxy=True, folder=folder, **common), folder))
+        out = tmp_path / "out"
+        out.mkdir()
+        audio = encode_audio(source, facts, folder=out, **common)
+        # The order in which chunks end does not matter.
+        return assemble(done[::-1], audio, facts, rungs, limits=limits, folder=out, tools=tools)
+
+    return chunked
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_joined_chunks_equal_one_encode_of_the_whole(name, make, tools, limits, chunked, packets, tmp_path):
+    source = make(name, *SOURCES[name])
+    facts = inspect(source, tools, limits)
+    whole = tmp_path / "whole"
+    whole.mkdir()
+    expected = transcode(
+        source,
+        facts,
+        rungs_for(facts, SETTINGS),
+        with_proxy=True,
+        settings=SETTINGS,
+        limits=limits,
+        folder=whole,
+        tools=tools,
+    )
+    result = chunked(source)
+    assert (result.frames, result.duration_s) == (expected.frames, expected.duration_s)
+    assert not result.degraded
+    for rung, path in result.rungs.items():
+        assert packets(path) == packets(expected.rungs[rung])
+    assert packets(result.proxy) == packets(expected.proxy)
+    assert packets(result.video) == packets(expected.rungs["90p"])
+    if facts.audio_codec:
+        # The first packet of the one-file encode only warms the decoder up and lies before zero.
+        sound = [t for t in packets(expected.rungs["90p"], "a:0") if t >= 0]
+        for made in (packets(result.video, "a:0"), packets(result.audio, "a:0")):
+            assert made[0] == 0
+            assert made[-1] == pytest.approx(sound[-1], abs=0.002)
+
+
+def test_every_joined_picture_decodes_without_a_complaint(make, tools, chunked):
+    result = chunked(make("29.97.mkv", *SOURCES["29.97.mkv"]))
+    for path in (*result.rungs.values(), result.video, result.proxy):
+        command = [str(tools.ffmpeg), "-nostdin", "-v", "warning", "-copyts", "-i", path, "-map", "0:v"]
+        done = subprocess.run(
+            [*command, "-fps_mode", "passthrough", "-f", "null", "-"], capture_output=True, check=True
+        )
+        assert done.stderr == b""
+
+
+def test_playlists_name_every_byte_once(make, chunked, packets):
+    result = chunked(make("23.976.mp4", *SOURCES["23.976.mp4"]))
+    folder = result.video.parent
+    master = (folder / "master.m3u8").read_text()
+    assert re.findall(r"RESOLUTION=(\S+?),", master) == ["160x90", "106x60"]
+    assert re.findall(r"FRAME-RATE=([\d.]+)", master) == ["23.976"] * 2
+    assert all(re.fullmatch(r"avc1\.[0-9a-f]{6},mp4a\.40\.2", c) for c in re.findall(r'CODECS="(.*?)"', master))
+    peaks = [int(n) for n in re.findall(r"[:,]BANDWIDTH=(\d+)", master)]
+    means = [int(n) for n in re.findall(r"AVERAGE-BANDWIDTH=(\d+)", master)]
+    assert all(peak >= mean > 0 for peak, mean in zip(peaks, means, strict=True))
+    for name in ("90p", "60p", "audio"):
+        playlist = (folder / f"{name}.m3u8").read_text()
+        ranges = [(int(o), int(n)) for n, o in re.findall(r"BYTERANGE[:=]\"?(\d+)@(\d+)", playlist)]
+        at = 0
+        for offset, size in ranges:
+            assert offset == at
+            at += size
+        assert at == (folder / f"{name}.mp4").stat().st_size
+        lengths = [float(n) for n in re.findall(r"#EXTINF:([\d.]+)", playlist)]
+        assert sum(lengths) == pytest.approx(float(result.duration_s), abs=0.05)
+        assert max(lengths) <= int(re.search(r"TARGETDURATION:(\d+)", playlist)[1])
+
+
+def test_the_master_playlist_plays(make, tools, chunked):
+    result = chunked(make("23.976.mp4", *SOURCES["23.976.mp4"]))
+    command = [
+        str(tools.ffmpeg),
+        "-nostdin",
+        "-v",
+        "error",
+        "-i",
+        result.playlists[0],
+        "-map",
+        "0:v:0",
+        "-map",
+        "0:a:0",
+    ]
+    done = subprocess.run([*command, "-f", "null", "-", "-progress", "-"], capture_output=True, check=True, text=True)
+    assert re.findall(r"^frame=(\d+)", done.stdout, re.MULTILINE)[-1] == str(result.frames)
+    assert done.stderr == ""
+
+
+def test_a_chunk_that_is_made_again_is_the_same(make, tools, limits, tmp_path):
+    source = make("23.976.mp4", *SOURCES["23.976.mp4"])
+    facts = inspect(source, tools, limits)
+    # With several threads x264 looks at how far the others are when it holds to its ceiling: pictures and times are
+    # the same then, single bytes need not be.
+    alone = replace(tools, threads=1)
+    made = []
+    for attempt in ("first", "second"):
+        folder = tmp_path / attempt
+        folder.mkdir()
+        chunk = chunks_for(facts, SETTINGS)[1]
+        rungs = rungs_for(facts, SETTINGS)
+        encode_chunk(
+            source, facts, chunk, rungs, with_proxy=True, settings=SETTINGS, limits=limits, folder=folder, tools=alone
+        )
+        made.append({path.name: path.read_bytes() for path in folder.iterdir()})
+    assert made[0] == made[1]
+
+
+def test_pieces_made_with_other_settings_do_not_join(make, tools, limits, tmp_path):
+    source = make("23.976.mp4", *SOURCES["23.976.mp4"])
+    facts = inspect(source, tools, limits)
+    pieces = []
+    for side in (60, 80):
+        folder = tmp_path / str(side)
+        folder.mkdir()
+        settings = SETTINGS.model_copy(update={"proxy_short_side": side})
+        chunk = chunks_for(facts, SETTINGS)[0]
+        encode_chunk(
+            source, facts, chunk, (), with_proxy=True, settings=settings, limits=limits, folder=folder, tools=tools
+        )
+        pieces.append(folder / "proxy.mp4")
+    with pytest.raises(EncoderRejected, match="other settings"):
+        join(pieces, tmp_path / "joined.mp4")
+
+
+def test_the_error_budget_counts_all_chunks_together(make, tools, tmp_path, chunked):
+    source = make("scratched.ts", *picture("25"), *H264, "-g", "10")
+    content = bytearray(source.read_bytes())
+    content[len(content) // 3 : len(content) * 2 // 3] = bytes(len(content) // 3)
+    broken = tmp_path / "broken.ts"
+    broken.write_bytes(content)
+    with pytest.raises(InvalidMedia) as caught:
+        chunked(broken)
+    assert caught.value.reason in {"damaged", "truncated"}
