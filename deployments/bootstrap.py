@@ -17,7 +17,7 @@ from prefect.workers.process import ProcessWorker
 from pydantic import BaseModel, ConfigDict, Field
 
 from core.errors import DailiesError
-from core.settings import Settings, get_settings
+from core.settings import Settings, WorkflowSettings, get_settings
 from deployments.automations import ensure_automations
 from dispatch.runs import prefect_client
 from models import migrate
@@ -38,12 +38,19 @@ class Queue(BaseModel):
     concurrency_limit: int | None = None
 
 
-#: A backfill may fill its own slots and no more, so an upload never waits behind one.
-QUEUES: Final = (
-    Queue(name="uploads", priority=1),
-    Queue(name="system", priority=1),
-    Queue(name="backfill", priority=10, concurrency_limit=1),
-)
+def queues(settings: WorkflowSettings) -> tuple[Queue, ...]:
+    """Give the queues: a backfill may fill its own slots and no more, so an upload never waits behind one.
+
+    The limits are enforced by the Prefect server in its database, so any number of waiting runs costs nothing; a limit
+    of the worker or of a deployment would let them starve the others.
+    """
+    return (
+        Queue(name="uploads", priority=1, concurrency_limit=settings.uploads_at_once),
+        Queue(name="system", priority=1),
+        Queue(name="backfill", priority=10, concurrency_limit=settings.backfills_at_once),
+    )
+
+
 #: With `command` set the worker starts one interpreter a run instead of two: 1.1 s sooner to the first task.
 RUN_COMMAND: Final = "python -m prefect.engine"
 
@@ -110,7 +117,7 @@ def bootstrap_workflow(settings: Settings) -> None:
     """
     with prefect_client() as client:
         _ensure_pool(client, settings.workflow.work_pool)
-        for queue in QUEUES:
+        for queue in queues(settings.workflow):
             _ensure_queue(client, settings.workflow.work_pool, queue)
         for deployment in deployments():
             _deploy(client, deployment)

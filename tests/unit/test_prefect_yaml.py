@@ -4,7 +4,8 @@ import yaml
 from prefect.cli.deploy._models import PrefectYamlModel
 from prefect.flows import load_flow_from_entrypoint
 
-from deployments.bootstrap import PREFECT_YAML, QUEUES, deployments
+from core.settings import WorkflowSettings
+from deployments.bootstrap import PREFECT_YAML, deployments, queues
 from dispatch.runs import INGEST
 from models.states import Queue
 
@@ -22,7 +23,7 @@ def test_every_key_is_known_to_prefect():
 
 
 def test_every_queue_of_the_code_exists_and_ingest_is_deployed_on_those_it_uses():
-    assert {queue.name for queue in QUEUES} == set(Queue)
+    assert {queue.name for queue in queues(WorkflowSettings())} == set(Queue)
     deployed = {
         f"{load_flow_from_entrypoint(entry.entrypoint).name}/{entry.name}": entry.work_pool.work_queue_name
         for entry in deployments()
