@@ -48,7 +48,7 @@ def scene(index: int, start: float, end: float) -> Scene:
 
 
 def test_cuts_are_found_where_they_are(three_shots, proxy_of, tools):
-    shots = detect_shots(proxy_of(three_shots), ShotSettings(), tools)
+    shots = detect_shots(proxy_of(three_shots), ShotSettings(detector="content"), tools)
     assert [(float(s.start_s), float(s.end_s)) for s in shots] == [(0, 1), (1, 2), (2, 3)]
     assert [s.kind for s in shots] == ["start", "cut", "cut"]
     assert all(0.5 <= s.confidence <= 1 for s in shots)
@@ -61,13 +61,13 @@ def test_a_cut_in_a_variable_frame_rate_has_its_exact_time(make, proxy_of, tools
         *("-f", "lavfi", "-i", "color=red:r=20:s=160x90:d=1[a];color=blue:r=20:s=160x90:d=3[b];[a][b]concat=n=2"),
         *("-vf", "select='lt(t,1)+not(mod(n,4))'", "-fps_mode", "passthrough", *H264),
     )
-    shots = detect_shots(proxy_of(source), ShotSettings(), tools)
+    shots = detect_shots(proxy_of(source), ShotSettings(detector="content"), tools)
     assert [float(s.start_s) for s in shots] == [0, 1]
 
 
 def test_a_detector_that_does_not_exist_is_named(colours, tools):
     with pytest.raises(MissingDependency, match="content"):
-        detect_shots(colours, ShotSettings(detector="cascade"), tools)
+        detect_shots(colours, ShotSettings.model_construct(detector="nonsense"), tools)
 
 
 def test_frames_come_from_their_own_scene(colours, tools):
@@ -113,7 +113,7 @@ def test_black_is_avoided_where_there_is_a_choice(make, proxy_of, tools):
 
 def test_every_scene_gets_a_poster_and_a_place_on_the_sheet(three_shots, proxy_of, tools, tmp_path):
     proxy = proxy_of(three_shots)
-    shots = detect_shots(proxy, ShotSettings(), tools)
+    shots = detect_shots(proxy, ShotSettings(detector="content"), tools)
     scenes = scenes_from(shots, Decimal(3), 1, 60)
     settings = StillSettings(poster_short_side=60, sheet_columns=2)
     made = posters(proxy, scenes, settings, tmp_path, tools)
