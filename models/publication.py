@@ -9,7 +9,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from core.values import DetectedShots, EncoderSpec, Stills, Ticket, Transcoded
-from models.attempts import owned
+from models.attempts import owned_and_open
 from models.encoder import Encoder, SceneEmbedding
 from models.rendition import Rendition
 from models.scene import Scene, Shot
@@ -40,9 +40,9 @@ def publish(
         vectors: one unit row per scene, in order.
 
     Raises:
-        Superseded: a newer attempt owns the video (permanent).
+        Superseded: a newer attempt owns the video, or this one has ended (permanent).
     """
-    video = owned(session, ticket)
+    video = owned_and_open(session, ticket)
     _replace_renditions(session, ticket, transcoded)
     _replace_shots(session, ticket, detected)
     ids = _replace_scenes(session, ticket, detected, stills)
