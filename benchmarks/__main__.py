@@ -1,0 +1,11 @@
+"""Run every benchmark, one after another; each also runs alone as `python -m benchmarks.NAME`."""
+
+import subprocess
+import sys
+
+BENCHMARKS = ("first_task", "bundled_encoder", "shots")
+
+for name in BENCHMARKS:
+    print(f"\n== {name}", flush=True)
+    if code := subprocess.run([sys.executable, "-m", f"benchmarks.{name}"], check=False).returncode:
+        sys.exit(code)
