@@ -9,7 +9,7 @@ from core.errors import NotFound, Superseded
 from core.failures import error_fingerprint
 from core.values import MediaFacts, Ticket
 from models.stage_run import StageGeneration
-from models.states import VideoStatus
+from models.states import LIVE_STATUSES, VideoStatus
 from models.video import Video
 
 
@@ -65,9 +65,21 @@ def owned(session: Session, ticket: Ticket) -> Video:
     return video
 
 
+def owned_and_open(session: Session, ticket: Ticket) -> Video:
+    """Lock the video for this attempt, which has not ended: after a verdict or an error only `begin` goes on.
+
+    Raises:
+        Superseded: a newer attempt owns it, it was deleted, or this attempt has ended (permanent).
+    """
+    video = owned(session, ticket)
+    if video.status not in (*LIVE_STATUSES, VideoStatus.INDEXED):
+        raise Superseded(f"Attempt {ticket.attempt} at video {ticket.video_id} has ended: it is {video.status}.")
+    return video
+
+
 def accept(session: Session, ticket: Ticket, sha256: str, size_bytes: int, facts: MediaFacts) -> None:
     """Record what validation learned and move on to processing."""
-    video = owned(session, ticket)
+    video = owned_and_open(session, ticket)
     video.sha256, video.size_bytes = sha256, size_bytes
     video.container, video.frame_rate = facts.container, str(facts.frame_rate)
     video.width, video.height = facts.width, facts.height
@@ -78,8 +90,11 @@ def accept(session: Session, ticket: Ticket, sha256: str, size_bytes: int, facts
 
 
 def reject(session: Session, ticket: Ticket, reason: str, sentence: str) -> None:
-    """Record the verdict on bad media; a video that is indexed already stays so."""
+    """Record the verdict on bad media, again when the first answer was lost; an indexed video stays so."""
     video = owned(session, ticket)
+    if video.status is VideoStatus.REJECTED:
+        return
+    video = owned_and_open(session, ticket)
     if video.status is not VideoStatus.INDEXED:
         video.status = VideoStatus.REJECTED
         video.reject_reason, video.reject_sentence = reason, sentence
@@ -93,7 +108,7 @@ def fail(
     Args:
         attempt: the attempt that failed; None records it whatever the attempt (the run's end is known).
     """
-    move = update(Video).where(Video.id == video_id, Video.status.in_([VideoStatus.VALIDATING, VideoStatus.PROCESSING]))
+    move = update(Video).where(Video.id == video_id, Video.status.in_(LIVE_STATUSES))
     if attempt is not None:
         move = move.where(Video.attempt == attempt)
     moved = session.execute(
