@@ -92,7 +92,9 @@ def test_joined_chunks_equal_one_encode_of_the_whole(name, make, tools, limits, 
         tools=tools,
     )
     result = chunked(source)
-    assert (result.frames, result.duration_s) == (expected.frames, expected.duration_s)
+    assert result.frames == expected.frames
+    # How long the last picture of a variable rate lasts is a guess of older versions of ffmpeg.
+    assert float(result.duration_s) == pytest.approx(float(expected.duration_s), abs=0.05)
     assert not result.degraded
     for rung, path in result.rungs.items():
         assert packets(path) == packets(expected.rungs[rung])
