@@ -1,22 +1,29 @@
 """How an attempt ends: the one place that turns a verdict into a run named Rejected, and an error into a failed video."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final
 from uuid import UUID
 
 from prefect.client.schemas.objects import FlowRun, State
+from prefect.exceptions import Abort
 from prefect.flows import Flow
 from prefect.states import Completed
 
-from core.errors import InvalidMedia
+from core.errors import InvalidMedia, Superseded
 from core.failures import describe
 from core.settings import get_settings
 from core.values import Ticket
 from models import attempts
 from models.session import transaction
+from models.video import Video
 from tasks import scratch
 from tasks.intake import begin
 from tasks.publishing import reject
+from tasks.stage import STAGE_NOTE, flow_run_id
+
+#: Begins a note on an error: the attempt that it ended.
+_ATTEMPT: Final = "attempt: "
 
 
 def rejects_invalid_media(steps: Callable[[Ticket], None]) -> Callable[[UUID], State[Any] | None]:
@@ -28,10 +35,13 @@ def rejects_invalid_media(steps: Callable[[Ticket], None]) -> Callable[[UUID], S
     def attempt(video_id: UUID) -> State[Any] | None:
         ticket = begin(video_id)
         try:
-            steps(ticket)
+            with _told_by(ticket):
+                steps(ticket)
         except InvalidMedia as verdict:
             reject(ticket, verdict.reason, verdict.sentence)
             return Completed(name="Rejected", message=f"{verdict.reason}: {verdict.sentence}")
+        except Superseded as error:
+            return _superseded(ticket, error)
         finally:
             scratch.clear(ticket)
         return None
@@ -41,14 +51,36 @@ def rejects_invalid_media(steps: Callable[[Ticket], None]) -> Callable[[UUID], S
     return attempt
 
 
+@contextmanager
+def _told_by(ticket: Ticket) -> Iterator[None]:
+    """Tell the flow's hooks which attempt an error ended; they see the error and nothing else."""
+    try:
+        yield
+    except Exception as error:
+        error.add_note(f"{_ATTEMPT}{ticket.attempt}")
+        raise
+
+
+def _superseded(ticket: Ticket, error: Superseded) -> State[Any]:
+    """End an attempt that another one has overtaken.
+
+    Raises:
+        Abort: the other one works for the same run, whose state is no longer this process's to set.
+    """
+    with transaction(get_settings().database) as session:
+        video = session.get(Video, ticket.video_id)
+        same_run = video is not None and video.flow_run_id == flow_run_id()
+    if same_run:
+        raise Abort(str(error)) from error
+    return Completed(name="Superseded", message=str(error))
+
+
 def note_failure(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:  # noqa: ARG001 - Prefect's signature
     """Move the video to failed when its run fails; reconcile repeats it when this process could not."""
     error = state.result(raise_on_failure=False)
     if not isinstance(error, BaseException):
         error = RuntimeError(state.message or "The run ended without saying why.")
-    stage = next(
-        (note.removeprefix("stage: ") for note in getattr(error, "__notes__", ()) if note.startswith("stage: ")), None
-    )
+    stage, attempt = _note(error, STAGE_NOTE), _note(error, _ATTEMPT)
     error_class, message = describe(error)
     with transaction(get_settings().database) as session:
         attempts.fail(
@@ -57,5 +89,11 @@ def note_failure(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> 
             stage=stage,
             error_class=error_class,
             message=message,
-            attempt=None,
+            # A process that was paused and overtaken must not fail the attempt that overtook it.
+            attempt=int(attempt) if attempt else None,
         )
+
+
+def _note(error: BaseException, prefix: str) -> str | None:
+    notes = (note.removeprefix(prefix) for note in getattr(error, "__notes__", ()) if note.startswith(prefix))
+    return next(notes, None)

@@ -7,6 +7,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.context import get_run_context
 from prefect.results import get_result_store
 
+from core import faults
 from core.errors import MissingDependency
 from core.settings import get_settings
 from core.values import Ticket
@@ -46,6 +47,8 @@ def begin(video_id: UUID) -> Ticket:
     with transaction(settings.database) as session:
         ticket = attempts.begin(session, video_id, flow_run_id())
         ledger.close_abandoned(session, video_id, before_attempt=ticket.attempt)
+        faults.reached("begin", faults.Moment.BEFORE, video_id)
+    faults.reached("begin", faults.Moment.AFTER, video_id)
     scratch.folder(ticket)
     return ticket
 

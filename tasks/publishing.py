@@ -7,6 +7,7 @@ import numpy as np
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
+from core import faults
 from core.settings import get_settings
 from core.stages import Stage
 from core.values import DetectedShots, Embedded, Stills, Ticket, Transcoded, ValidatedSource
@@ -33,6 +34,8 @@ def accept(ticket: Ticket, source: ValidatedSource) -> None:
     """Record what validation learned; the video is now processing."""
     with transaction(get_settings().database) as session:
         attempts.accept(session, ticket, source.sha256, source.size_bytes, source.facts)
+        faults.reached("accept", faults.Moment.BEFORE, ticket.video_id)
+    faults.reached("accept", faults.Moment.AFTER, ticket.video_id)
 
 
 @task(name="publish", task_run_name="publish", **_NEVER_CACHED)
@@ -64,6 +67,8 @@ def publish(
                 vectors.tolist(),
                 degraded=source.facts.degraded,
             )
+            faults.reached(Stage.PUBLISH, faults.Moment.BEFORE, ticket.video_id)
+        faults.reached(Stage.PUBLISH, faults.Moment.AFTER, ticket.video_id)
     report.indexed(ticket, source, transcoded, detected, stills)
 
 
@@ -72,4 +77,6 @@ def reject(ticket: Ticket, reason: str, sentence: str) -> None:
     """Record the verdict on bad media, for the uploader."""
     with transaction(get_settings().database) as session:
         attempts.reject(session, ticket, reason, sentence)
+        faults.reached("reject", faults.Moment.BEFORE, ticket.video_id)
+    faults.reached("reject", faults.Moment.AFTER, ticket.video_id)
     report.rejected(ticket, reason, sentence)

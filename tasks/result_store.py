@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Final, TypeVar
 
 from prefect.filesystems import WritableFileSystem
 
+from core import faults
 from core.errors import ObjectMissing, TransientError
 from core.settings import get_settings
 from core.values import StoredFile
@@ -57,7 +58,13 @@ class DailiesManifests(WritableFileSystem):
     def write_path(self, path: str, content: bytes, *, _sync: bool = True) -> None:  # type: ignore[override]
         """Store a result record."""
         store = object_store(get_settings().storage)
-        _patiently(lambda: store.put_bytes(content, path, "application/json"))
+
+        def put() -> None:
+            store.put_bytes(content, path, "application/json")
+            video_id, stage, *_ = path.split("/")
+            faults.reached(stage, faults.Moment.AFTER, video_id)
+
+        _patiently(put)
 
 
 def named_files(record: bytes) -> list[StoredFile]:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from core import faults
 from core.errors import InvalidMedia, ObjectChanged, ObjectMissing, ScratchFull
 from core.settings import get_settings
 from core.values import StoredFile, Ticket
@@ -59,6 +60,7 @@ def source_copy(ticket: Ticket, sha256: str | None = None) -> tuple[Path, str]:
     seen = folder(ticket) / "source.sha256"
 
     def fetch(part: Path) -> None:
+        faults.reached(faults.SCRATCH, faults.Moment.BEFORE, ticket.video_id)
         try:
             seen.write_text(object_store(get_settings().storage).fetch_source(ticket.source, part))
         except ObjectChanged as error:

@@ -12,6 +12,7 @@ from prefect.client.schemas.objects import State, TaskRun
 from prefect.context import FlowRunContext, TaskRunContext
 from prefect.tasks import Task
 
+from core import faults
 from core.errors import InvalidMedia
 from core.failures import describe
 from core.settings import get_settings
@@ -27,6 +28,8 @@ R = TypeVar("R")
 
 #: Name Prefect gives a task run's final state when the result was in the store.
 CACHED: Final = "Cached"
+#: Begins a note on an error: the stage it came from.
+STAGE_NOTE: Final = "stage: "
 
 
 def stage_task(stage: Stage, *, name: Callable[..., str], task_run_name: str) -> Callable[[Callable[P, R]], Task[P, R]]:
@@ -57,7 +60,9 @@ def stage_task(stage: Stage, *, name: Callable[..., str], task_run_name: str) ->
         def run(*args: P.args, **kwargs: P.kwargs) -> R:
             arguments = signature.bind(*args, **kwargs).arguments
             with entered(arguments["ticket"], stage, fingerprint(arguments)):
-                return body(*args, **kwargs)
+                result = body(*args, **kwargs)
+                faults.reached(stage, faults.Moment.BEFORE, arguments["ticket"].video_id)
+                return result
 
         policy = POLICY[stage]
         return task(
@@ -90,7 +95,7 @@ def entered(ticket: Ticket, stage: Stage, fingerprint: str | None) -> Iterator[N
         if isinstance(error, InvalidMedia):
             error_class = f"InvalidMedia:{error.reason}"
         # Told on the error itself, because the flow's hooks see the error and not the task.
-        error.add_note(f"stage: {stage}")
+        error.add_note(f"{STAGE_NOTE}{stage}")
         with transaction(settings) as session:
             ledger.fail(session, entry, error_class, message)
         raise

@@ -13,6 +13,7 @@ import httpx
 import psutil
 import pytest
 
+from core.faults import VARIABLE
 from core.settings import MediaSettings, Settings, get_settings
 from deployments.embedded import stack
 from media.tools import find_tools
@@ -72,6 +73,11 @@ def make_clip(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     return make
 
 
+def faults_of(data: Path) -> Path:
+    """Folder in which tests arm faults for a stack."""
+    return data.parent / "faults"
+
+
 class Live:
     """A running stack, as its users reach it."""
 
@@ -79,6 +85,8 @@ class Live:
 
     def __init__(self, data: Path) -> None:
         self.data = data
+        #: Faults armed here happen in this stack's flow processes; see core/faults.py.
+        self.faults = faults_of(data)
         self.environment = stack.environment(data)
         with pytest.MonkeyPatch.context() as patch:
             for name, value in self.environment.items():
@@ -151,7 +159,9 @@ def live() -> Iterator[Live]:
     with tempfile.TemporaryDirectory(prefix="dailies-live-") as folder:
         data = Path(folder) / "data"
         command = [sys.executable, "-m", "cli.main", "up", "--detach", "--data", str(data)]
-        started = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
+        faults_of(data).mkdir()
+        environment = {**os.environ, VARIABLE: str(faults_of(data))}
+        started = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False, env=environment)
         if started.returncode:
             pytest.fail(f"the stack did not start:\n{started.stdout}\n{started.stderr}")
         running = Live(data)
