@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from core.errors import DailiesError, NotFound
 from core.settings import Settings
 from dispatch.inbox import dispatch_waiting
+from dispatch.leftovers import sweep_leftovers
 from dispatch.lost import find_lost
 from dispatch.settle import Action, settle
 from models import counter
@@ -50,6 +51,8 @@ class Recovered(BaseModel):
     #: Announced uploads that never came, and multipart uploads that were never finished.
     expired: int = 0
     aborted_multiparts: int = 0
+    #: Files that dead attempts left in the derived bucket.
+    swept_files: int = 0
     #: Steps that could not be done this time, in plain words.
     problems: list[str] = []
 
@@ -63,7 +66,7 @@ def reconcile(settings: Settings) -> Recovered | None:
         if not try_lock(session, LOCK):
             return None
         result = Recovered()
-        for step in (_find_lost, _dispatch, _settle, _expire, _abort_multiparts):
+        for step in (_find_lost, _dispatch, _settle, _expire, _abort_multiparts, _sweep):
             _attempt(step, settings, result)
         for name, value in result.model_dump(exclude={"older_objects", "problems"}).items():
             counter.add(session, f"recovered_{name}", value)
@@ -116,6 +119,10 @@ def _abort_multiparts(settings: Settings, result: Recovered) -> None:
     result.aborted_multiparts = object_store(settings.storage).abort_stale_uploads(
         settings.storage.uploads_bucket, before
     )
+
+
+def _sweep(settings: Settings, result: Recovered) -> None:
+    result.swept_files = sweep_leftovers(settings)
 
 
 def bootstrap_again() -> None:

@@ -10,6 +10,8 @@ from sqlalchemy.orm import Session
 
 from core.errors import InvalidMedia
 from models.installation import Installation
+from models.rendition import Rendition
+from models.scene import Scene
 from models.source_object import SourceObject
 from models.states import LIVE_STATUSES, Queue, VideoStatus
 from models.video import Video
@@ -90,6 +92,30 @@ def unknown_keys(session: Session, bucket: str, found: Iterable[tuple[str, str, 
     )
     known = {(key, etag, at.replace(microsecond=0)) for key, etag, at in rows}
     return [key for key, (etag, at) in listed.items() if (key, etag, at) not in known]
+
+
+def tried_again(session: Session, since: dt.datetime, limit: int) -> list[tuple[UUID, int]]:
+    """Give (id, newest attempt) of videos that ended well or ill since then and took more than one attempt."""
+    rows = session.execute(
+        select(Video.id, Video.attempt)
+        .where(
+            Video.status.in_([VideoStatus.INDEXED, VideoStatus.REJECTED]),
+            Video.attempt > 1,
+            Video.updated_at >= since,
+        )
+        .order_by(Video.updated_at.desc())
+        .limit(limit)
+    )
+    return [(video_id, attempt) for video_id, attempt in rows]
+
+
+def files_in_rows(session: Session, video_id: UUID) -> set[str]:
+    """Give the keys of every derived file that a video's rows name."""
+    video = session.get(Video, video_id)
+    named = {video.contact_sheet_key, video.proxy_key} if video else set()
+    for column, owner in ((Rendition.key, Rendition.video_id), (Scene.poster_key, Scene.video_id)):
+        named |= set(session.scalars(select(column).where(owner == video_id)))
+    return {key for key in named if key}
 
 
 def installation(session: Session) -> Installation:

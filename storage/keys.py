@@ -55,6 +55,11 @@ def manifest(video_id: UUID, stage: Stage, fingerprint: str) -> str:
     return f"{stage_folder(video_id, stage, fingerprint)}result.json"
 
 
+def is_manifest(key: str) -> bool:
+    """Say whether a key is a stage's result."""
+    return key.endswith("/result.json")
+
+
 def derived(video_id: UUID, stage: Stage, fingerprint: str, attempt: int, name: str) -> str:
     """Key of one file of a result; attempts never write over one another."""
     return f"{stage_folder(video_id, stage, fingerprint)}{attempt}/{name}"

@@ -50,6 +50,7 @@ def begin(video_id: UUID) -> Ticket:
         faults.reached("begin", faults.Moment.BEFORE, video_id)
     faults.reached("begin", faults.Moment.AFTER, video_id)
     scratch.folder(ticket)
+    scratch.sweep()
     return ticket
 
 

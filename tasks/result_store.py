@@ -4,18 +4,17 @@ Prefect asks whether a result exists by reading it. This block answers no when a
 is gone or changed, so a stage whose output was deleted is done again instead of being reported as Cached.
 """
 
-import json
 import time
 from collections.abc import Callable
-from typing import Any, ClassVar, Final, TypeVar
+from typing import ClassVar, Final, TypeVar
 
 from prefect.filesystems import WritableFileSystem
 
 from core import faults
 from core.errors import ObjectMissing, TransientError
 from core.settings import get_settings
-from core.values import StoredFile
 from storage.client import ObjectStore, object_store
+from storage.records import named_files
 
 BLOCK_NAME: Final = "main"
 #: `PREFECT_DEFAULT_RESULT_STORAGE_BLOCK` must say this in every process that runs flows.
@@ -65,29 +64,6 @@ class DailiesManifests(WritableFileSystem):
             faults.reached(stage, faults.Moment.AFTER, video_id)
 
         _patiently(put)
-
-
-def named_files(record: bytes) -> list[StoredFile]:
-    """Read every stored file named anywhere in a result record."""
-    return [
-        StoredFile.model_validate(node)
-        for node in _nodes(json.loads(record))
-        if StoredFile.model_fields.keys() <= node.keys()
-    ]
-
-
-def _nodes(value: Any) -> list[dict[str, Any]]:
-    if isinstance(value, str) and value.startswith(("{", "[")):
-        # Prefect's JSON serializer keeps the result as a string inside the record.
-        try:
-            return _nodes(json.loads(value))
-        except ValueError:
-            return []
-    if isinstance(value, dict):
-        return [value, *(node for item in value.values() for node in _nodes(item))]
-    if isinstance(value, list):
-        return [node for item in value for node in _nodes(item)]
-    return []
 
 
 def _patiently(call: Callable[[], T]) -> T:

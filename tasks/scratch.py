@@ -1,5 +1,8 @@
 """Scratch: local copies of objects for the length of one attempt."""
 
+import contextlib
+import fcntl
+import os
 import shutil
 import threading
 from collections import defaultdict
@@ -16,6 +19,9 @@ from storage.client import object_store
 #: Free space kept beyond what a copy needs.
 RESERVE_BYTES: Final = 256 << 20
 
+_holding: Final = threading.Lock()
+#: Open handles of this process's own folders.
+_held: Final[dict[Path, int]] = {}
 _locks: defaultdict[Path, threading.Lock] = defaultdict(threading.Lock)
 
 
@@ -23,11 +29,51 @@ def folder(ticket: Ticket) -> Path:
     """Give this attempt's folder, made when it is missing; what older attempts left is removed."""
     root = get_settings().scratch_dir / str(ticket.video_id)
     own = root / str(ticket.attempt)
-    own.mkdir(parents=True, exist_ok=True)
+    _hold(own)
     for other in root.iterdir():
         if other.name.isdigit() and int(other.name) < ticket.attempt:
             shutil.rmtree(other, ignore_errors=True)
     return own
+
+
+def _hold(own: Path) -> None:
+    """Make a folder and lock it for as long as this process lives: that tells it from what a dead one left."""
+    with _holding:
+        while own not in _held or not own.is_dir():
+            own.mkdir(parents=True, exist_ok=True)
+            held = os.open(own, os.O_RDONLY | os.O_DIRECTORY)
+            fcntl.flock(held, fcntl.LOCK_EX)
+            if own.is_dir() and own.stat().st_ino == os.fstat(held).st_ino:
+                if own in _held:
+                    os.close(_held[own])
+                _held[own] = held
+            else:
+                os.close(held)  # swept between the two lines above
+
+
+def sweep() -> int:
+    """Remove the folders of processes that died; give their number. Those of other machines are theirs to sweep."""
+    swept = 0
+    root = get_settings().scratch_dir
+    for left in root.glob("*/*"):
+        if not left.name.isdigit() or left in _held:
+            continue
+        try:
+            handle = os.open(left, os.O_RDONLY | os.O_DIRECTORY)
+        except OSError:
+            continue  # gone
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            continue  # its process lives
+        else:
+            shutil.rmtree(left, ignore_errors=True)
+            with contextlib.suppress(OSError):  # another attempt is at work there
+                left.parent.rmdir()
+            swept += 1
+        finally:
+            os.close(handle)
+    return swept
 
 
 def work_folder(ticket: Ticket, name: str) -> Path:
@@ -41,8 +87,12 @@ def work_folder(ticket: Ticket, name: str) -> Path:
 def clear(ticket: Ticket) -> None:
     """Remove everything this attempt put into scratch."""
     root = get_settings().scratch_dir / str(ticket.video_id)
-    shutil.rmtree(root / str(ticket.attempt), ignore_errors=True)
-    if root.is_dir() and not any(root.iterdir()):
+    own = root / str(ticket.attempt)
+    shutil.rmtree(own, ignore_errors=True)
+    with _holding:
+        if own in _held:
+            os.close(_held.pop(own))
+    with contextlib.suppress(OSError):  # another attempt is at work there
         root.rmdir()
 
 

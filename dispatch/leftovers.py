@@ -1,0 +1,52 @@
+"""What dead attempts left in the derived bucket: files that no result record and no row names."""
+
+import datetime as dt
+import re
+from typing import Final
+from uuid import UUID
+
+from core.settings import Settings
+from models.reconciling import files_in_rows, tried_again
+from models.session import transaction
+from storage import keys
+from storage.client import ObjectStore, object_store
+from storage.records import named_files
+
+#: Videos that changed this recently are looked at; what an attempt leaves, it leaves while it runs.
+WINDOW: Final = dt.timedelta(hours=1)
+#: Videos looked at in one call.
+BATCH: Final = 50
+#: The attempt in a key made by `keys.derived`.
+_ATTEMPT: Final = re.compile(r"[^/]+/[^/]+/[^/]+/(?P<attempt>\d+)/[^/]+")
+
+
+def sweep_leftovers(settings: Settings) -> int:
+    """Delete what attempts before the newest one left behind; give the number of files.
+
+    Raises:
+        StorageUnavailable, DatabaseUnavailable: transient; the next call continues.
+    """
+    with transaction(settings.database) as session:
+        videos = tried_again(session, since=dt.datetime.now(dt.UTC) - WINDOW, limit=BATCH)
+    return sum(_sweep(settings, video_id, attempt) for video_id, attempt in videos)
+
+
+def _sweep(settings: Settings, video_id: UUID, newest: int) -> int:
+    store = object_store(settings.storage)
+    found = [item.key for item in store.list(settings.storage.derived_bucket, keys.video_prefix(video_id))]
+    left = [key for key in found if (match := _ATTEMPT.fullmatch(key)) and int(match["attempt"]) < newest]
+    if not left:
+        return 0
+    # Records are read after the list: one that was written since names files that are not in it.
+    kept = {name for key in found if keys.is_manifest(key) for name in _named(store, key)}
+    with transaction(settings.database) as session:
+        # Rows may name files of an older record: a stage that was done again replaced it and is not published yet.
+        kept |= files_in_rows(session, video_id)
+    orphans = [key for key in left if key not in kept]
+    for key in orphans:
+        store.delete(settings.storage.derived_bucket, key)
+    return len(orphans)
+
+
+def _named(store: ObjectStore, key: str) -> set[str]:
+    return {file.key for file in named_files(store.read(store.settings.derived_bucket, key))}
