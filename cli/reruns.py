@@ -5,7 +5,6 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from cli.client import Document, service_of
 from cli.options import HERE, AsJson, DataFolder
@@ -104,21 +103,16 @@ def failures(as_json: AsJson = False, data: DataFolder = HERE) -> None:
     elif not groups:
         Console().print("nothing has failed")
     else:
-        Console().print(_table(groups))
+        _print_groups(Console(soft_wrap=True, highlight=False), groups)
 
 
-def _table(groups: list[Document]) -> Table:
-    table = Table(box=None, header_style="dim")
-    for heading in ("group", "videos", "stage", "error", "first seen", "last seen", "sample"):
-        table.add_column(heading, justify="right" if heading == "videos" else "left")
+def _print_groups(console: Console, groups: list[Document]) -> None:
+    """Print two lines a group: what and how often, then one of its messages."""
     for group in groups:
-        table.add_row(
-            group["fingerprint"],
-            str(group["count"]),
-            group["stage"] or "-",
-            group["error_class"],
-            group["first_seen"][:16].replace("T", " "),
-            group["last_seen"][:16].replace("T", " "),
-            f"{group['sample_video_id'][:8]} {escape(group['sample'].splitlines()[0][:100])}",
-        )
-    return table
+        first, last = (group[name][:16].replace("T", " ") for name in ("first_seen", "last_seen"))
+        number = f"{group['count']} video" + ("" if group["count"] == 1 else "s")
+        where = group["stage"] or "between stages"
+        seen = first if first == last else f"{first} to {last}"
+        console.print(f"[bold]{group['fingerprint']}[/bold]  {number}  {where}  {group['error_class']}  {seen}")
+        message = next(iter(group["sample"].splitlines()), "")
+        console.print(f"[dim]  {group['sample_video_id'][:8]}: {escape(message)}[/dim]")
