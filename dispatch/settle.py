@@ -7,13 +7,15 @@ the reconcile flow, so either may be down.
 import datetime as dt
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
-from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.client.schemas.objects import FlowRun, State, StateType
+from prefect.states import Failed
 
 from core.settings import Settings
+from dispatch.failure_page import show_failure
 from dispatch.rerun import request_again
 from dispatch.runs import prefect_client, reschedule
 from models import attempts
@@ -55,7 +57,7 @@ def action_for(state: StateType | None, age_s: float, auto_resumes: int) -> Acti
         return Action.REQUEST if age_s >= GRACE_S else Action.NOTHING
     if state is StateType.CRASHED:
         if auto_resumes >= len(RESUME_AFTER_S):
-            return Action.FAIL
+            return Action.FAIL if age_s >= RESUME_AFTER_S[0] else Action.NOTHING
         return Action.RESUME if age_s >= RESUME_AFTER_S[auto_resumes] else Action.NOTHING
     if state in (StateType.FAILED, StateType.CANCELLED):
         return Action.FAIL if age_s >= GRACE_S else Action.NOTHING
@@ -104,13 +106,27 @@ def _take(settings: Settings, action: Action, video: LiveVideo, run: FlowRun | N
             mine = count_auto_resume(session, video.video_id, video.auto_resumes)
         return mine and reschedule(run.id)
     if action is Action.FAIL and run is not None and run.state is not None:
-        with transaction(settings.database) as session:
-            return attempts.fail(
-                session,
-                video.video_id,
-                stage=None,
-                error_class=run.state.name or str(run.state.type),
-                message=run.state.message or f"The run ended {run.state.name}.",
-                attempt=video.attempt,
-            )
+        return _give_up(settings, video, run, run.state)
     return False
+
+
+def _give_up(settings: Settings, video: LiveVideo, run: FlowRun, state: State[Any]) -> bool:
+    error_class = state.name or str(state.type)
+    message = state.message or f"The run ended {state.name}."
+    if state.type is StateType.CRASHED:
+        # Failed in Prefect too: whoever is told of failed runs is told of this one.
+        with prefect_client() as client:
+            given_up = f"Crashed {video.auto_resumes + 1} times; waits for Retry. {message}"
+            client.set_flow_run_state(run.id, Failed(message=given_up), force=True)
+    with transaction(settings.database) as session:
+        moved = attempts.fail(
+            session,
+            video.video_id,
+            stage=None,
+            error_class=error_class,
+            message=message,
+            attempt=video.attempt,
+        )
+    if moved:
+        show_failure(settings, video.video_id, run.id, stage=None, error_class=error_class, message=message)
+    return moved

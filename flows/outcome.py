@@ -14,6 +14,7 @@ from core.errors import InvalidMedia, Superseded
 from core.failures import describe
 from core.settings import get_settings
 from core.values import Ticket
+from dispatch.failure_page import show_failure
 from models import attempts
 from models.session import transaction
 from models.video import Video
@@ -82,16 +83,18 @@ def note_failure(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> 
         error = RuntimeError(state.message or "The run ended without saying why.")
     stage, attempt = _note(error, STAGE_NOTE), _note(error, _ATTEMPT)
     error_class, message = describe(error)
-    with transaction(get_settings().database) as session:
+    settings, video_id = get_settings(), UUID(str(flow_run.parameters["video_id"]))
+    with transaction(settings.database) as session:
         attempts.fail(
             session,
-            UUID(str(flow_run.parameters["video_id"])),
+            video_id,
             stage=stage,
             error_class=error_class,
             message=message,
             # A process that was paused and overtaken must not fail the attempt that overtook it.
             attempt=int(attempt) if attempt else None,
         )
+    show_failure(settings, video_id, flow_run.id, stage=stage, error_class=error_class, message=message)
 
 
 def _note(error: BaseException, prefix: str) -> str | None:

@@ -11,7 +11,7 @@ from core import faults
 from core.settings import get_settings
 from core.stages import Stage
 from core.values import DetectedShots, Embedded, Stills, Ticket, Transcoded, ValidatedSource
-from models import attempts, publication
+from models import attempts, ledger, publication
 from models.session import transaction
 from storage.client import object_store
 from tasks import report
@@ -53,7 +53,7 @@ def publish(
         Superseded: a newer attempt owns the video (permanent).
     """
     settings = get_settings()
-    with entered(ticket, Stage.PUBLISH, None):
+    with entered(ticket, Stage.PUBLISH, None) as entry:
         content = object_store(settings.storage).read(settings.storage.derived_bucket, embedded.vectors.key)
         vectors = np.load(io.BytesIO(content), allow_pickle=False)
         with transaction(settings.database) as session:
@@ -67,6 +67,8 @@ def publish(
                 vectors.tolist(),
                 degraded=source.facts.degraded,
             )
+            # With the rows it tells of: a process that dies after the commit leaves no entry open for ever.
+            ledger.finish(session, entry)
             faults.reached(Stage.PUBLISH, faults.Moment.BEFORE, ticket.video_id)
         faults.reached(Stage.PUBLISH, faults.Moment.AFTER, ticket.video_id)
     report.indexed(ticket, source, transcoded, detected, stills)

@@ -83,13 +83,13 @@ def stage_task(stage: Stage, *, name: Callable[..., str], task_run_name: str) ->
 
 
 @contextmanager
-def entered(ticket: Ticket, stage: Stage, fingerprint: str | None) -> Iterator[None]:
-    """Keep one execution of a stage in the ledger, however it ends."""
+def entered(ticket: Ticket, stage: Stage, fingerprint: str | None) -> Iterator[UUID]:
+    """Keep one execution of a stage in the ledger, however it ends; give its entry."""
     settings = get_settings().database
     with transaction(settings) as session:
         entry = ledger.start(session, ticket, stage, fingerprint, flow_run_id())
     try:
-        yield
+        yield entry
     except Exception as error:
         error_class, message = describe(error)
         if isinstance(error, InvalidMedia):
