@@ -70,6 +70,10 @@ class WorkflowSettings(Group):
     uploads_at_once: int = Field(4, ge=1, description="uploads worked on at a time, over all workers")
     backfills_at_once: int = Field(1, ge=1, description="backfill runs at a time, over all workers")
     ui_url: str = Field("http://127.0.0.1:4200", description="Prefect UI as a browser reaches it, for links")
+    notify: SecretStr = Field(
+        SecretStr(""),
+        description="who is told of failed runs: a webhook URL, or a notification block such as `slack-webhook/alerts`",
+    )
 
 
 class MediaSettings(Group):

@@ -2,12 +2,18 @@
 
 import datetime as dt
 from typing import Final
+from uuid import UUID
 
+from prefect.blocks.notifications import CustomWebhookNotificationBlock
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import StateType
-from prefect.events.actions import ChangeFlowRunState
+from prefect.events.actions import ChangeFlowRunState, SendNotification
 from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
 from prefect.events.schemas.events import ResourceSpecification
+from prefect.exceptions import ObjectNotFound
+
+from core.errors import NotFound
+from core.settings import get_settings
 
 #: Seconds between heartbeats, which the worker's environment sets (PREFECT_FLOWS_HEARTBEAT_FREQUENCY); Prefect's floor.
 HEARTBEAT_S: Final = 30
@@ -15,6 +21,10 @@ HEARTBEAT_S: Final = 30
 DEAD_AFTER: Final = dt.timedelta(seconds=3 * HEARTBEAT_S)
 #: A run that a worker took and never started: it dies before its first heartbeat, so nothing else would notice.
 PENDING_AT_MOST: Final = dt.timedelta(minutes=3)
+
+#: Name of the automation that tells a person, and of the block made for it.
+TELL: Final = "dailies: tell a person"
+NOTIFY_BLOCK: Final = "dailies-notify"
 
 _ANY_RUN: Final = ResourceSpecification({"prefect.resource.id": "prefect.flow-run.*"})
 _EACH_RUN: Final = {"prefect.resource.id"}
@@ -54,9 +64,64 @@ def automations() -> list[AutomationCore]:
     ]
 
 
+def notification(block_id: UUID) -> AutomationCore:
+    """Give the automation that tells a person; a run that crashed for the last time is Failed too (dispatch/settle.py)."""
+    return AutomationCore(
+        name=TELL,
+        description="A run failed, or crashed once too often, and waits for Retry: somebody is told.",
+        trigger=EventTrigger(
+            match=_ANY_RUN,
+            expect={"prefect.flow-run.Failed"},
+            for_each=_EACH_RUN,
+            posture=Posture.Reactive,
+            threshold=1,
+            within=dt.timedelta(0),
+        ),
+        actions=[
+            SendNotification(
+                block_document_id=block_id,
+                subject="Dailies: {{ flow_run.name }} failed",
+                body="{{ flow_run.state.message }}\nRetry resumes it: {{ flow_run|ui_url }}",
+            )
+        ],
+    )
+
+
+def notification_block(client: SyncPrefectClient, notify: str) -> UUID:
+    """Give the block that a setting names; for a URL it is made: a POST of `{"text": …}`, which chat services take.
+
+    Raises:
+        NotFound: there is no such block (permanent).
+    """
+    if notify.startswith(("http://", "https://")):
+        message = {"text": "{{subject}}\n{{body}}"}
+        hook = CustomWebhookNotificationBlock(name=NOTIFY_BLOCK, url=notify, json_data=message, secrets={})
+        CustomWebhookNotificationBlock.register_type_and_schema()
+        hook.save(NOTIFY_BLOCK, overwrite=True)
+        notify = f"{hook.get_block_type_slug()}/{NOTIFY_BLOCK}"
+    kind, _, name = notify.partition("/")
+    try:
+        return client.read_block_document_by_name(name, kind).id
+    except ObjectNotFound as error:
+        raise NotFound(
+            f"DAILIES_WORKFLOW__NOTIFY is neither a URL nor a block that Prefect has: {kind}/{name}. "
+            "Make the block in the Prefect UI, or give the URL of a webhook."
+        ) from error
+
+
 def ensure_automations(client: SyncPrefectClient) -> None:
-    """Make the automations that are missing and update those that differ."""
-    for wanted in automations():
+    """Make the automations that are missing and update those that differ; who is told of failures is a setting.
+
+    Raises:
+        NotFound: the setting names a block that does not exist (permanent).
+    """
+    wanted_ones = automations()
+    if notify := get_settings().workflow.notify.get_secret_value().strip():
+        wanted_ones.append(notification(notification_block(client, notify)))
+    else:
+        for unwanted in client.read_automations_by_name(TELL):
+            client.delete_automation(unwanted.id)
+    for wanted in wanted_ones:
         found = client.read_automations_by_name(wanted.name)
         if not found:
             client.create_automation(wanted)

@@ -13,6 +13,7 @@ from prefect.filesystems import WritableFileSystem
 from core import faults
 from core.errors import ObjectMissing, TransientError
 from core.settings import get_settings
+from storage import keys
 from storage.client import ObjectStore, object_store
 from storage.records import named_files
 
@@ -55,7 +56,9 @@ class DailiesManifests(WritableFileSystem):
         self.write_path(path, content)
 
     def write_path(self, path: str, content: bytes, *, _sync: bool = True) -> None:  # type: ignore[override]
-        """Store a result record."""
+        """Store a result record; Prefect's copies of exceptions, under names of chance, are let go: nobody reads them."""
+        if not keys.is_manifest(path):
+            return
         store = object_store(get_settings().storage)
 
         def put() -> None:

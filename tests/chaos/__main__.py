@@ -1,0 +1,39 @@
+"""`python -m tests.chaos`: a fault campaign on the real stack; `make chaos` runs the long form."""
+
+import argparse
+import random
+import sys
+
+from tests.chaos import campaign, recovery
+from tests.chaos.crash_points import full_product
+
+
+def main() -> int:
+    """Run what is asked for; the exit status is 1 when it did not pass."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--minutes", type=float, default=50, help="length of the campaign, settling not counted")
+    parser.add_argument("--seed", type=int, default=None, help="repeats a campaign's choices")
+    parser.add_argument("--uploads", type=int, default=160)
+    parser.add_argument("--faults", type=int, default=110)
+    parser.add_argument("--recovery", action="store_true", help="also measure recovery times")
+    parser.add_argument("--crash-points", action="store_true", help="also fail at every write in every way")
+    arguments = parser.parse_args()
+    seed = random.SystemRandom().randrange(1 << 31) if arguments.seed is None else arguments.seed
+    print(f"seed {seed}", flush=True)
+    passed = True
+    if arguments.minutes > 0:
+        tally = campaign.run(
+            seed, minutes=arguments.minutes, uploads=arguments.uploads, faults=arguments.faults, settle_s=900
+        )
+        print(tally.table(), flush=True)
+        passed = not campaign.report(tally)
+    if arguments.crash_points:
+        passed &= full_product()
+    if arguments.recovery:
+        passed &= recovery.measure()
+    print("passed" if passed else "FAILED")
+    return 0 if passed else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,199 @@
+"""A seeded campaign: uploads and faults side by side, then the accounts: nothing missing, nothing twice, nothing left."""
+
+import random
+import tempfile
+import threading
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from deployments.embedded import stack
+from dispatch.leftovers import sweep_leftovers
+from storage.records import named_files
+from tests.chaos.faults import KINDS
+from tests.chaos.rig import Rig, make_clip, rig, soon
+
+#: One upload in so many is no film at all.
+BAD_EVERY = 8
+ENDED = ("indexed", "rejected", "failed")
+#: Automatic resumes wait up to two minutes, and a lost worker is noticed after 90 s.
+SETTLE_WITHIN_S = 600.0
+
+
+@dataclass
+class Tally:
+    """What was done and what came of it."""
+
+    seed: int
+    uploaded: dict[str, bool] = field(default_factory=dict)  # key -> whether it is a film
+    hits: Counter[str] = field(default_factory=Counter)
+    misses: Counter[str] = field(default_factory=Counter)
+    failed_uploads: int = 0
+    statuses: Counter[str] = field(default_factory=Counter)
+    redriven: int = 0
+    resumed: int = 0
+    problems: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def success(self) -> float:
+        done = len(self.uploaded) + self.hits.total()
+        return done / max(1, done + self.failed_uploads + self.misses.total())
+
+    def table(self) -> str:
+        """Say everything in a table."""
+        rows = [f"{'fault':<30} {'hit':>4} {'no target':>10}"]
+        rows += [
+            f"{name:<30} {self.hits[name]:>4} {self.misses[name]:>10}" for name in sorted({*self.hits, *self.misses})
+        ]
+        rows += [
+            f"{len(self.hits)} kinds, {self.hits.total()} faults; {len(self.uploaded)} uploads: {dict(self.statuses)}",
+            f"attempts beyond the first {self.resumed}, of them redriven {self.redriven}",
+            f"{100 * self.success:.1f} % of operations succeeded; {self.seconds:.0f} s; seed {self.seed}",
+        ]
+        return "\n".join([*rows, *(f"PROBLEM: {problem}" for problem in self.problems)])
+
+
+def run(seed: int, *, minutes: float, uploads: int, faults: int, settle_s: float = SETTLE_WITHIN_S) -> Tally:
+    """Run one campaign on a stack of its own; every wait in it has a deadline."""
+    tally, chance = Tally(seed), random.Random(seed)
+    began = time.monotonic()
+    with rig({"DAILIES_SERVICE__RECONCILE_EVERY": "PT20S"}) as running, tempfile.TemporaryDirectory() as folder:
+        end = time.monotonic() + minutes * 60
+        feeder = threading.Thread(target=feed, args=(running, tally, Path(folder), uploads, end, seed), daemon=True)
+        feeder.start()
+        harm(running, tally, chance, faults, end)
+        feeder.join(180)
+        settle(running, tally, settle_s)
+        account(running, tally)
+    tally.seconds = time.monotonic() - began
+    return tally
+
+
+def feed(running: Rig, tally: Tally, folder: Path, uploads: int, end: float, seed: int) -> None:
+    """Upload as a patient client does: again, until the store says yes."""
+    chance = random.Random(seed + 1)
+    pause = max(0.0, (end - time.monotonic()) / uploads * 0.8)
+    for number in range(uploads):
+        bad = number % BAD_EVERY == BAD_EVERY - 1
+        path = folder / f"bad-{number:04}.mp4" if bad else make_clip(folder, number, chance.uniform(1.0, 2.0))
+        if bad:
+            path.write_bytes(f"no film, number {number}. ".encode() * 50)
+        try:
+            running.patiently(lambda path=path: running.live.put(path))
+            tally.uploaded[path.name] = not bad
+        except Exception as error:  # noqa: BLE001 - it is counted
+            tally.failed_uploads += 1
+            tally.problems.append(f"upload {path.name}: {error}")
+        path.unlink()
+        time.sleep(pause)
+
+
+def harm(running: Rig, tally: Tally, chance: random.Random, faults: int, end: float) -> None:
+    """Do every kind of fault in turn, in an order made by chance, until the number or the time is reached."""
+    order: list[str] = []
+    pause = max(0.0, (end - time.monotonic()) / faults * 0.5)
+    for _ in range(faults):
+        if time.monotonic() > end:
+            return
+        if not order:
+            order = chance.sample(sorted(KINDS), len(KINDS))
+        name = order.pop()
+        began = time.monotonic()
+        hit = KINDS[name](running, chance)
+        (tally.hits if hit else tally.misses)[name] += 1
+        print(f"{name}: {'hit' if hit else 'no target'}", flush=True)
+        time.sleep(max(0.0, pause * chance.uniform(0.5, 1.5) - (time.monotonic() - began)))
+
+
+def videos(running: Rig) -> list[dict[str, Any]]:
+    columns = ("id", "file_name", "status", "error_class", "error_message", "attempt")
+    rows = running.rows(f"SELECT id::text, {', '.join(columns[1:])} FROM video")
+    return [dict(zip(columns, row, strict=True)) for row in rows]
+
+
+def settle(running: Rig, tally: Tally, settle_s: float) -> None:
+    """Wait until everything has ended, then redrive what failed, until nothing has."""
+    end = time.monotonic() + settle_s
+    soon(running.is_whole, 120)
+
+    def ended() -> bool:
+        found = {video["file_name"]: video["status"] for video in videos(running)}
+        return tally.uploaded.keys() <= found.keys() and set(found.values()) <= set(ENDED)
+
+    for _ in range(4):
+        soon(ended, max(0.0, end - time.monotonic()), every_s=1.0)
+        if not tally.statuses:
+            tally.statuses = Counter(video["status"] for video in videos(running))
+        if not failed(running):
+            return
+        asked = redrive(running)
+        tally.redriven += len(asked)
+        # A rerun is scheduled; the video says failed until its run begins.
+        soon(lambda asked=asked: asked.isdisjoint(failed(running)), 60, every_s=0.5)  # type: ignore[misc]
+
+
+def redrive(running: Rig) -> set[str]:
+    """As `dailies rerun --failed` does; give the ids of the videos."""
+    body = {"status": "failed", "per_minute": 600}
+    answer = running.patiently(lambda: running.live.service.post("/redrive", json=body).raise_for_status())
+    return set(answer.json()["video_ids"])
+
+
+def failed(running: Rig) -> set[str]:
+    return {video["id"] for video in videos(running) if video["status"] == "failed"}
+
+
+def account(running: Rig, tally: Tally) -> None:
+    """Hold what is there against what was uploaded."""
+    found = videos(running)
+    by_name = Counter(video["file_name"] for video in found)
+    missing = tally.uploaded.keys() - by_name.keys()
+    tally.problems += [f"missing: {name}" for name in missing]
+    tally.problems += [f"twice: {name}" for name, number in by_name.items() if number > 1]
+    for video in found:
+        wanted = "indexed" if tally.uploaded.get(video["file_name"]) else "rejected"
+        if video["status"] != wanted:
+            tally.problems.append(
+                f"{video['file_name']} is {video['status']}: {video['error_class']} {video['error_message']}"
+            )
+    running_rows = running.rows(
+        "SELECT count(*) FROM stage_run s JOIN video v ON v.id = s.video_id "
+        "WHERE s.state = 'running' AND v.status IN ('indexed', 'rejected')"
+    )[0][0]
+    incomplete = running.rows(
+        "SELECT count(*) FROM video v WHERE status = 'indexed' AND NOT EXISTS "
+        "(SELECT 1 FROM scene s JOIN scene_embedding e ON e.scene_id = s.id WHERE s.video_id = v.id)"
+    )[0][0]
+    tally.resumed = running.rows("SELECT coalesce(sum(greatest(attempt - 1, 0)), 0)::int FROM video")[0][0]
+    tally.problems += [f"{running_rows} ledger rows say running"] * bool(running_rows)
+    tally.problems += [f"{incomplete} indexed videos have no vectors"] * bool(incomplete)
+    left = soon(lambda: not running.flows() or None, 60)
+    tally.problems += [] if left else [f"flow processes that do not end: {running.flows()}"]
+    tally.problems += orphans(running, {video["id"] for video in found})
+
+
+def orphans(running: Rig, ids: set[str]) -> list[str]:
+    """Sweep as reconcile does, then look for objects and scratch that nobody names."""
+    sweep_leftovers(running.live.settings)
+    store, bucket = running.live.store, running.live.settings.storage.derived_bucket
+    keys = {item.key for item in store.list(bucket)}
+    records = {key for key in keys if key.endswith("/result.json")}
+    named = records | {file.key for record in records for file in named_files(store.read(bucket, record))}
+    problems = [f"orphan object {key}" for key in sorted(keys - named)[:5]]
+    problems += [f"missing object {key}" for key in sorted(named - keys)[:5]]
+    problems += [f"objects of an unknown video {key}" for key in keys if key.split("/")[0] not in ids][:5]
+    return problems
+
+
+def report(tally: Tally) -> list[str]:
+    """Give what keeps a campaign from passing."""
+    short = [] if tally.success >= 0.9 else [f"only {100 * tally.success:.0f} % of operations succeeded"]
+    return [*tally.problems, *short]
+
+
+def parts_of_stack(running: Rig) -> str:
+    """Say how each part is, for a campaign that went wrong."""
+    return "\n".join(f"{part.name} {part.state} restarts={part.restarts}" for part in stack.status(running.data).parts)
