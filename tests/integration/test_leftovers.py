@@ -1,0 +1,88 @@
+"""What dead attempts left is swept; what anything still names is kept."""
+
+import datetime as dt
+import subprocess
+import sys
+from pathlib import Path
+from uuid import UUID
+
+from core.settings import Settings
+from core.stages import Stage
+from core.values import SourceVersion, StoredFile, Ticket
+from dispatch.leftovers import sweep_leftovers
+from models import Video, VideoStatus, attempts, inbox, publication
+from models.session import transaction
+from storage import keys
+from storage.client import ObjectStore
+from tasks import scratch
+from tests.conftest import wait_for
+from tests.integration.models.test_inbox import made
+
+NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+
+
+def begun(settings: Settings, times: int) -> Ticket:
+    source = SourceVersion(bucket="uploads", key="a.mp4", etag="e", last_modified=NOW, size_bytes=1)
+    with transaction(settings.database) as session:
+        video_id = inbox.record_source(session, source, owner_id="local").video_id
+        return [attempts.begin(session, video_id, None) for _ in range(times)][-1]
+
+
+def put(store: ObjectStore, video_id: UUID, attempt: int, name: str) -> StoredFile:
+    return store.put_bytes(b"x", keys.derived(video_id, Stage.STILLS, "f" * 32, attempt, name), "image/jpeg")
+
+
+def record(store: ObjectStore, video_id: UUID, *files: StoredFile) -> str:
+    content = "[" + ",".join(file.model_dump_json() for file in files) + "]"
+    return store.put_bytes(content.encode(), keys.manifest(video_id, Stage.STILLS, "f" * 32), "application/json").key
+
+
+def test_files_that_no_record_and_no_row_names_are_swept(settings: Settings, store: ObjectStore):
+    ticket = begun(settings, 3)
+    dead, named, newest = (put(store, ticket.video_id, n, "poster.jpg") for n in (1, 2, 3))
+    in_row = put(store, ticket.video_id, 1, "contact-sheet.jpg")
+    kept = record(store, ticket.video_id, named)
+    transcoded, detected, stills, spec, vectors = made(1)
+    with transaction(settings.database) as session:
+        sheet = stills.model_copy(update={"contact_sheet": in_row})
+        publication.publish(session, ticket, transcoded, detected, sheet, spec, vectors)
+    assert sweep_leftovers(settings) == 1
+    left = {item.key for item in store.list(settings.storage.derived_bucket)}
+    assert left == {named.key, newest.key, in_row.key, kept}
+    assert dead.key not in left
+    assert sweep_leftovers(settings) == 0
+
+
+def test_a_video_that_has_not_ended_is_left_alone(settings: Settings, store: ObjectStore):
+    ticket = begun(settings, 2)
+    put(store, ticket.video_id, 1, "poster.jpg")
+    assert sweep_leftovers(settings) == 0
+    with transaction(settings.database) as session:
+        assert session.get_one(Video, ticket.video_id).status is VideoStatus.VALIDATING
+
+
+def test_scratch_of_a_process_that_died_is_swept_and_that_of_a_living_one_is_not(settings: Settings):
+    ticket = begun(settings, 1)
+    own = scratch.folder(ticket)
+    foreign = settings.scratch_dir / "00000000-0000-4000-8000-000000000000" / "1"
+    hold = f"import sys; from pathlib import Path; from tasks.scratch import _hold; _hold(Path({str(foreign)!r}));"
+    ready = Path(f"{foreign}.ready")
+    other = subprocess.Popen(
+        [sys.executable, "-c", f"{hold} Path({str(ready)!r}).touch(); sys.stdin.read()"], stdin=subprocess.PIPE
+    )
+    try:
+        wait_for(ready.exists, "the other process holds its folder", 30)
+        assert scratch.sweep() == 0
+        other.kill()
+        other.wait(10)
+        ready.unlink()
+        assert scratch.sweep() == 1
+    finally:
+        other.kill()
+        other.communicate()
+    assert own.is_dir()
+    assert not foreign.parent.exists()
+    scratch.clear(ticket)
+    assert not own.exists()
+    assert scratch.folder(ticket).is_dir(), "a later attempt of this process makes it again"
+    scratch.clear(ticket)
