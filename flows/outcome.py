@@ -10,7 +10,7 @@ from prefect.exceptions import Abort
 from prefect.flows import Flow
 from prefect.states import Completed
 
-from core.errors import InvalidMedia, Superseded
+from core.errors import DatabaseUnavailable, InvalidMedia, Superseded
 from core.failures import describe
 from core.settings import get_settings
 from core.values import Ticket
@@ -30,36 +30,56 @@ _ATTEMPT: Final = "attempt: "
 def rejects_invalid_media(steps: Callable[[Ticket], None]) -> Callable[[UUID], State[Any] | None]:
     """Run the steps as one attempt at a video; a verdict on its media ends the run as Completed, named Rejected.
 
-    Nothing else is caught: an error fails the run, which then waits for Retry.
+    An error fails the run, which then waits for Retry; an attempt that was overtaken ends without a word.
     """
 
     def attempt(video_id: UUID) -> State[Any] | None:
         ticket = begin(video_id)
         try:
             with _told_by(ticket):
-                steps(ticket)
-        except InvalidMedia as verdict:
-            reject(ticket, verdict.reason, verdict.sentence)
-            return Completed(name="Rejected", message=f"{verdict.reason}: {verdict.sentence}")
+                return _verdict(ticket, steps)
         except Superseded as error:
             return _superseded(ticket, error)
         finally:
             scratch.clear(ticket)
-        return None
 
     attempt.__name__, attempt.__qualname__ = steps.__name__, steps.__qualname__
     attempt.__doc__, attempt.__module__ = steps.__doc__, steps.__module__
     return attempt
 
 
+def _verdict(ticket: Ticket, steps: Callable[[Ticket], None]) -> State[Any] | None:
+    try:
+        steps(ticket)
+    except InvalidMedia as verdict:
+        reject(ticket, verdict.reason, verdict.sentence)
+        return Completed(name="Rejected", message=f"{verdict.reason}: {verdict.sentence}")
+    return None
+
+
 @contextmanager
 def _told_by(ticket: Ticket) -> Iterator[None]:
-    """Tell the flow's hooks which attempt an error ended; they see the error and nothing else."""
+    """Tell the flow's hooks which attempt an error ended; they see the error and nothing else.
+
+    Raises:
+        Superseded: another attempt took over, whatever the error: it may have swept this one's files away.
+    """
     try:
         yield
     except Exception as error:
         error.add_note(f"{_ATTEMPT}{ticket.attempt}")
+        if _is_overtaken(ticket):
+            raise Superseded(f"A newer attempt took over while this one failed: {error}") from error
         raise
+
+
+def _is_overtaken(ticket: Ticket) -> bool:
+    try:
+        with transaction(get_settings().database) as session:
+            video = session.get(Video, ticket.video_id)
+            return video is None or video.attempt != ticket.attempt
+    except DatabaseUnavailable:
+        return False  # nobody knows; then the error stands
 
 
 def _superseded(ticket: Ticket, error: Superseded) -> State[Any]:
