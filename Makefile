@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo test unit up down status lint types arch fmt bench clean
+.PHONY: help setup demo test unit chaos up down status lint types arch fmt bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -48,6 +48,9 @@ arch: $(READY) ## the import contracts
 fmt: $(READY) ## format and mend what can be mended
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+chaos: $(READY) ## break the real stack for an hour: faults, crash points, recovery times
+	$(BIN)/python -m tests.chaos --crash-points --recovery $(ARGS)
 
 bench: $(READY) ## every benchmark; see benchmarks/README.md
 	$(BIN)/python -m benchmarks $(ARGS)

@@ -149,7 +149,7 @@ def _armed(fault: Fault, moments: tuple[Moment, ...], writes: tuple[str, ...] = 
 
 def _unbegun(rig: Rig) -> str | None:
     found = rig.rows(
-        "SELECT id::text FROM video WHERE status IN ('uploading', 'validating', 'processing') ORDER BY created_at DESC LIMIT 1"
+        "SELECT id::text FROM video WHERE attempt = 0 AND status IN ('uploading', 'validating') ORDER BY created_at DESC LIMIT 1"
     )
     return found[0][0] if found else None
 
