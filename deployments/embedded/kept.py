@@ -13,6 +13,8 @@ from deployments.embedded.state import PartState, PartStatus
 #: Pause before the first restart and the longest pause, seconds; doubled from one to the next.
 FIRST_PAUSE_S: Final = 0.5
 LONGEST_PAUSE_S: Final = 30.0
+#: How often a part that is up is asked whether it does its work, seconds.
+ASK_EVERY_S: Final = 5.0
 
 
 def pause_s(failures: int) -> float:
@@ -47,12 +49,29 @@ class Kept:
     since: dt.datetime = field(default_factory=lambda: dt.datetime.now(dt.UTC))
     ready_s: float | None = None
     last_exit: str | None = None
+    #: Monotonic: when it was last asked whether it does its work, and when it last said yes.
+    asked: float = 0.0
+    answered: float = 0.0
     #: Size of the log when it was last started: what was written before is an older story.
     log_mark: int = 0
 
     def enter(self, state: PartState) -> None:
         """Note a new state and when it began."""
         self.state, self.entered, self.since = state, time.monotonic(), dt.datetime.now(dt.UTC)
+
+    def is_silent(self) -> bool:
+        """Say whether a part that is up has not answered for too long; asks it now and then.
+
+        A Postgres that was asked to end in its slow way, or a process that somebody froze, lives and does nothing.
+        """
+        now = time.monotonic()
+        self.answered = max(self.answered, self.entered)
+        if not self.part.dead_when_silent_s or now - self.asked < ASK_EVERY_S:
+            return False
+        self.asked = now
+        if self.part.is_ready():
+            self.answered = now
+        return now - self.answered > self.part.dead_when_silent_s
 
     @property
     def is_settled(self) -> bool:

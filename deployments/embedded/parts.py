@@ -40,6 +40,8 @@ class Part:
     orphan_signal: signal.Signals = signal.SIGKILL
     #: Seconds until it must be ready.
     start_within_s: float = 60.0
+    #: Seconds without an answer after which it counts as dead although its process lives; 0 never asks again.
+    dead_when_silent_s: float = 0.0
     #: Seconds until it is killed once it was asked to end.
     stop_within_s: float = 10.0
     #: Seconds its children get to end by themselves, asked while it is frozen; 0 asks nobody but itself.

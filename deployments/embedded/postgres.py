@@ -87,6 +87,8 @@ def postgres_part(folder: Path, log: Path, *, durable: bool = True) -> Part:
         orphan_signal=signal.SIGINT,
         start_within_s=START_WITHIN_S,
         stop_within_s=30.0,
+        # SIGTERM makes it refuse new sessions and wait for the old ones, which Prefect never ends.
+        dead_when_silent_s=30.0,
         url=postgres_url(folder, "dailies"),
     )
 

@@ -93,6 +93,9 @@ class Supervisor:
                 assert kept.process is not None
                 if kept.process.poll() is not None:
                     self._restart_later(kept)
+                elif kept.is_silent():
+                    self._say(f"{kept.part.name:<10} lives and does not answer")
+                    self._restart_later(kept)
                 elif kept.failures and time.monotonic() - kept.entered > STABLE_S:
                     kept.failures = 0
             case _:

@@ -47,6 +47,7 @@ def server_part(layout: Layout, port: int) -> Part:
         needs=("postgres",),
         is_ready=lambda: is_ok(f"{address}/api/health"),
         start_within_s=180.0,  # the first start makes its tables, on a slow disk too
+        dead_when_silent_s=120.0,
         url=address,
     )
 

@@ -32,6 +32,7 @@ SCENARIOS: dict[str, list[tuple[str, str, dict]]] = {
     "late": [("late", NEVER_READY, {"start_within_s": 0.3})],
     "stubborn": [("one", STUBBORN, {"stop_within_s": 0.3})],
     "very stubborn": [("one", STUBBORN, {"stop_within_s": 300.0})],
+    "silent": [("one", STEADY, {"dead_when_silent_s": 0.1})],
     "worker": [("worker", PARENT, {"children_stop_within_s": 5.0})],
 }
 

@@ -71,6 +71,14 @@ def test_a_grandchild_of_a_dead_part_is_ended_with_the_stack(stand_in: StandIn):
     assert not is_alive(orphan)
 
 
+def test_a_part_that_lives_and_does_not_answer_is_started_again(stand_in: StandIn):
+    stand_in.up("silent")
+    first = stand_in.pids["one"]
+    (stand_in.data / "one.ready").unlink()
+    wait_until(lambda: stand_in.status.is_up and stand_in.pids["one"] not in (None, first), "it was started again")
+    assert stand_in.status.parts[0].restarts == 1
+
+
 def test_a_first_start_that_fails_ends_everything_and_shows_the_end_of_the_log(stand_in: StandIn):
     process = stand_in.up("falling", wait=False)
     said, _ = process.communicate(timeout=30)
