@@ -61,51 +61,64 @@ def run(seed: int, *, minutes: float, uploads: int, faults: int, settle_s: float
     tally, chance = Tally(seed), random.Random(seed)
     began = time.monotonic()
     with rig({"DAILIES_SERVICE__RECONCILE_EVERY": "PT20S"}) as running, tempfile.TemporaryDirectory() as folder:
-        end = time.monotonic() + minutes * 60
-        feeder = threading.Thread(target=feed, args=(running, tally, Path(folder), uploads, end, seed), daemon=True)
+        due = threading.Semaphore(0)
+        feeder = threading.Thread(target=feed, args=(running, tally, Path(folder), uploads, due, seed), daemon=True)
         feeder.start()
-        harm(running, tally, chance, faults, end)
-        feeder.join(180)
+        harm(running, tally, chance, faults, uploads, due, time.monotonic() + minutes * 60)
+        feeder.join(300)
         settle(running, tally, settle_s)
         account(running, tally)
+        if report(tally):
+            print(parts_of_stack(running), flush=True)
     tally.seconds = time.monotonic() - began
     return tally
 
 
-def feed(running: Rig, tally: Tally, folder: Path, uploads: int, end: float, seed: int) -> None:
+def feed(running: Rig, tally: Tally, folder: Path, uploads: int, due: threading.Semaphore, seed: int) -> None:
     """Upload as a patient client does: again, until the store says yes."""
     chance = random.Random(seed + 1)
-    pause = max(0.0, (end - time.monotonic()) / uploads * 0.8)
     for number in range(uploads):
         bad = number % BAD_EVERY == BAD_EVERY - 1
         path = folder / f"bad-{number:04}.mp4" if bad else make_clip(folder, number, chance.uniform(1.0, 2.0))
         if bad:
             path.write_bytes(f"no film, number {number}. ".encode() * 50)
+        due.acquire()
         try:
-            running.patiently(lambda path=path: running.live.put(path))
+            running.patiently(lambda path=path: running.live.put(path))  # type: ignore[misc]
             tally.uploaded[path.name] = not bad
         except Exception as error:  # noqa: BLE001 - it is counted
             tally.failed_uploads += 1
             tally.problems.append(f"upload {path.name}: {error}")
         path.unlink()
-        time.sleep(pause)
 
 
-def harm(running: Rig, tally: Tally, chance: random.Random, faults: int, end: float) -> None:
-    """Do every kind of fault in turn, in an order made by chance, until the number or the time is reached."""
+def harm(
+    running: Rig,
+    tally: Tally,
+    chance: random.Random,
+    faults: int,
+    uploads: int,
+    due: threading.Semaphore,
+    end: float,
+) -> None:
+    """Do every kind of fault in turn, in an order made by chance; uploads come with them, so that each has a target."""
     order: list[str] = []
-    pause = max(0.0, (end - time.monotonic()) / faults * 0.5)
-    for _ in range(faults):
+    asked = 0
+    for number in range(faults):
         if time.monotonic() > end:
-            return
-        if not order:
-            order = chance.sample(sorted(KINDS), len(KINDS))
+            break
+        order = order or chance.sample(sorted(KINDS), len(KINDS))
         name = order.pop()
+        share = round(uploads * (number + 1) / faults) - asked
+        due.release(share) if share else None
+        asked += share
         began = time.monotonic()
         hit = KINDS[name](running, chance)
         (tally.hits if hit else tally.misses)[name] += 1
         print(f"{name}: {'hit' if hit else 'no target'}", flush=True)
-        time.sleep(max(0.0, pause * chance.uniform(0.5, 1.5) - (time.monotonic() - began)))
+        pause = max(0.0, end - time.monotonic()) / (faults - number)
+        time.sleep(max(0.0, min(10.0, pause) * chance.uniform(0.5, 1.0) - (time.monotonic() - began)))
+    due.release(max(1, uploads - asked))
 
 
 def videos(running: Rig) -> list[dict[str, Any]]:

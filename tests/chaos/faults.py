@@ -121,7 +121,7 @@ def _line(mode: Mode) -> Harm:
     def harm(rig: Rig, _chance: random.Random) -> bool:
         before = rig.line.done[mode]
         rig.line.mode = mode
-        hit = soon(lambda: rig.line.done[mode] >= before + 2, TARGET_WITHIN_S)
+        hit = soon(lambda: rig.line.done[mode] > before, TARGET_WITHIN_S)
         rig.line.mode = Mode.PASS
         return hit is not None
 
@@ -139,7 +139,7 @@ def _armed(fault: Fault, moments: tuple[Moment, ...], writes: tuple[str, ...] = 
         write = chance.choice([write for write in writes if write != "reject"])
         file = armed(rig.faults, video_id, write, chance.choice(moments))
         file.write_text(fault)
-        if soon(file.with_name(file.name + TAKEN).exists, TARGET_WITHIN_S):
+        if soon(file.with_name(file.name + TAKEN).exists, 2 * TARGET_WITHIN_S):
             return True
         file.unlink(missing_ok=True)
         return file.with_name(file.name + TAKEN).exists()
