@@ -1,4 +1,4 @@
-"""What dead attempts left in the derived bucket: files that no result record and no row names."""
+"""What dead attempts left: files that no result record and no row names, and open entries of the ledger."""
 
 import datetime as dt
 import re
@@ -6,6 +6,7 @@ from typing import Final
 from uuid import UUID
 
 from core.settings import Settings
+from models import ledger
 from models.reconciling import files_in_rows, tried_again
 from models.session import transaction
 from storage import keys
@@ -28,6 +29,9 @@ def sweep_leftovers(settings: Settings) -> int:
     """
     with transaction(settings.database) as session:
         videos = tried_again(session, since=dt.datetime.now(dt.UTC) - WINDOW, limit=BATCH)
+        for video_id, attempt in videos:
+            # An overtaken process may have opened one after its successor closed the others.
+            ledger.close_abandoned(session, video_id, before_attempt=attempt)
     return sum(_sweep(settings, video_id, attempt) for video_id, attempt in videos)
 
 

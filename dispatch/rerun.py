@@ -1,6 +1,7 @@
 """Rerun: the existing run is set to scheduled; only when Prefect no longer has it is a run created."""
 
 import datetime as dt
+from typing import Final
 from uuid import UUID
 
 from sqlalchemy import select
@@ -12,8 +13,11 @@ from core.stages import Stage, stages_from
 from dispatch.runs import request_run, reschedule
 from models import inbox, ledger
 from models.session import transaction
-from models.states import Queue
+from models.states import LIVE_STATUSES, Queue
 from models.video import Video
+
+#: Seconds from a video's end to that of its run, at most: asked in between, a rerun would be taken for done.
+ENDING_S: Final = 10.0
 
 
 def rerun(
@@ -43,7 +47,8 @@ def rerun(
             ledger.redo_from(session, video_id, stages_from(from_stage))
         video.auto_resumes = 0  # a person asked: crashes are counted anew
         run_id, source_id, title = video.flow_run_id, video.source.id, video.title
-    if run_id is not None and reschedule(run_id, after):
+        patience_s = 0.0 if video.status in LIVE_STATUSES else ENDING_S
+    if run_id is not None and reschedule(run_id, after, patience_s):
         return run_id
     return request_again(settings, source_id, video_id, title, queue=Queue.UPLOADS)
 

@@ -1,6 +1,7 @@
 """Asking Prefect for runs, by deployment name and with idempotency keys; ten requests make one run."""
 
 import datetime as dt
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -19,6 +20,8 @@ from models.states import Queue
 INGEST: Final = "ingest-video"
 #: Longest run name shown in the UI before it is cut.
 MAX_NAME_CHARS: Final = 80
+#: How often a run that is about to end is looked at, seconds.
+_POLL_S: Final = 0.3
 
 
 @contextmanager
@@ -77,15 +80,22 @@ def read_run(run_id: UUID) -> FlowRun | None:
             return None
 
 
-def reschedule(run_id: UUID, after: dt.timedelta = dt.timedelta()) -> bool:
+def reschedule(run_id: UUID, after: dt.timedelta = dt.timedelta(), patience_s: float = 0.0) -> bool:
     """Set an ended run to scheduled, as Retry in the UI does; False when Prefect no longer has it.
 
     A run that has not ended is left alone.
+
+    Args:
+        patience_s: seconds that a run gets to end, when its video has and it must be about to.
     """
     begin = dt.datetime.now(dt.UTC) + after
+    deadline = time.monotonic() + patience_s
     with prefect_client() as client:
         try:
             run = client.read_flow_run(run_id)
+            while run.state and not run.state.is_final() and time.monotonic() < deadline:
+                time.sleep(_POLL_S)
+                run = client.read_flow_run(run_id)
         except ObjectNotFound:
             return False
         if run.state is None or run.state.is_final():

@@ -172,6 +172,9 @@ def account(running: Rig, tally: Tally) -> None:
             tally.problems.append(
                 f"{video['file_name']} is {video['status']}: {video['error_class']} {video['error_message']}"
             )
+    left = soon(lambda: not running.flows() or None, 60)
+    tally.problems += [] if left else [f"flow processes that do not end: {running.flows()}"]
+    tally.problems += orphans(running, {video["id"] for video in found})
     running_rows = running.rows(
         "SELECT count(*) FROM stage_run s JOIN video v ON v.id = s.video_id "
         "WHERE s.state = 'running' AND v.status IN ('indexed', 'rejected')"
@@ -183,9 +186,6 @@ def account(running: Rig, tally: Tally) -> None:
     tally.resumed = running.rows("SELECT coalesce(sum(greatest(attempt - 1, 0)), 0)::int FROM video")[0][0]
     tally.problems += [f"{running_rows} ledger rows say running"] * bool(running_rows)
     tally.problems += [f"{incomplete} indexed videos have no vectors"] * bool(incomplete)
-    left = soon(lambda: not running.flows() or None, 60)
-    tally.problems += [] if left else [f"flow processes that do not end: {running.flows()}"]
-    tally.problems += orphans(running, {video["id"] for video in found})
 
 
 def orphans(running: Rig, ids: set[str]) -> list[str]:

@@ -23,7 +23,7 @@ def video(running: Rig, key: str) -> dict[str, Any] | None:
 def at_work(running: Rig, folder: Path, number: int) -> tuple[str, dict[str, Any]]:
     """Upload a film and wait until its process has begun."""
     key = running.live.put(make_clip(folder, number, 1.5))
-    begun = soon(lambda: (now := video(running, key)) and now["attempt"] and now, 60, every_s=0.05)
+    begun = soon(lambda: (now := video(running, key)) and now["attempt"] and now, 180, every_s=0.05)
     assert begun, "the run did not begin"
     return key, begun
 
@@ -37,6 +37,7 @@ def timings(running: Rig, run_id: str, killed: dt.datetime) -> str:
 
 def kill(running: Rig, folder: Path, numbers: range, *, with_worker: bool) -> list[float]:
     """Kill the processes at work; give the seconds until each video's next attempt has begun."""
+    soon(lambda: not running.flows(), 180)
     keys = [at_work(running, folder, number) for number in numbers]
     killed = dt.datetime.now(dt.UTC)
     if with_worker:
@@ -67,7 +68,9 @@ def lost_webhooks(running: Rig, folder: Path, numbers: range) -> float:
     began = time.monotonic()
     found = soon(lambda: all(video(running, name) for name in names), 300)
     running.line.mode = Mode.PASS
-    return time.monotonic() - began if found else float("inf")
+    waited = time.monotonic() - began if found else float("inf")
+    print(f"  {len(names)} objects nobody announced: all found after {waited:.1f} s", flush=True)
+    return waited
 
 
 def measure() -> bool:
