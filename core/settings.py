@@ -11,6 +11,20 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 MiB = 1 << 20
 GiB = 1 << 30
 
+#: Fastest first; a slower one makes smaller files.
+Preset = Literal[
+    "ultrafast",
+    "superfast",
+    "veryfast",
+    "faster",
+    "fast",
+    "medium",
+    "slow",
+    "slower",
+    "veryslow",
+    "placebo",
+]
+
 
 def _size(n: int) -> ByteSize:
     return TypeAdapter(ByteSize).validate_python(n)
@@ -86,10 +100,10 @@ class MediaSettings(Group):
         dt.timedelta(seconds=60), description="end a media process that makes no progress for this long"
     )
     ladder: tuple[int, ...] = Field((1080, 720, 360), description="short sides of the rungs in pixels, largest first")
-    preset: str = Field("veryfast", description="x264 preset")
+    preset: Preset = Field("veryfast", description="x264 preset, from `ultrafast` to `placebo`")
     crf: int = Field(23, ge=0, le=51, description="x264 constant rate factor of every rung")
     segment_s: int = Field(2, ge=1, le=10, description="seconds between forced keyframes (HLS segment length)")
-    chunk_s: int = Field(60, ge=2, description="seconds of source that one transcode task encodes")
+    chunk_s: int = Field(60, ge=2, description="seconds of source in a chunk; used by chunked transcoding")
     audio_bitrate_kbps: int = Field(128, ge=16, le=512, description="AAC bitrate")
     proxy_short_side: int = Field(224, ge=64, le=720, description="short side of the analysis proxy in pixels")
 

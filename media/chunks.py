@@ -11,7 +11,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Final
 
-from core.errors import EncoderRejected, InvalidMedia
+from core.errors import EncoderRejected
 from core.settings import LimitSettings, MediaSettings
 from core.values import MediaFacts, Rung, Seconds, Value
 from media.filters import plain, video_graph
@@ -178,13 +178,8 @@ def _leads(chunk: Chunk) -> tuple[Fraction, ...]:
 
 
 def _run(args: Sequence[str], folder: Path, tools: Tools, watch: Callable[[Progress], None]) -> Completed:
-    try:
-        with blames_input():
-            return run_ffmpeg(tools, args, cwd=folder, on_progress=watch)
-    except EncoderRejected as error:
-        if "Invalid data found" in str(error):
-            raise InvalidMedia("damaged") from error
-        raise
+    with blames_input():
+        return run_ffmpeg(tools, args, cwd=folder, on_progress=watch)
 
 
 def _times(piece: Path) -> FrameTimes | None:

@@ -10,12 +10,12 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
+from core.settings import GiB
 from media.layers import KERNEL_LAYERS, LayerName, is_on
 
 _SCRIPT: Final = Path(__file__).with_name("confined_exec.py")
 _PROBE_TIMEOUT_S: Final = 20
 ENVIRONMENT: Final = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8"}
-GiB: Final = 1 << 30
 #: Bytes, but for files and seconds. Decoding 4096 x 2304 and encoding three rungs of it stays below 3 GiB;
 #: the stacks of threads come on top, and there are some for every processor.
 _LIMITS: Final = {

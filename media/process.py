@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from core.errors import EncoderKilled, EncoderRejected, EncoderStalled, MissingDependency, ScratchFull
+from media.complaints import describe_end
 from media.jail import ENVIRONMENT, confined
 
 STDERR_KEPT: Final = 64 << 10
@@ -23,7 +24,6 @@ _READ_BYTES: Final = 1 << 20
 _TICK_S: Final = 0.5
 #: Statuses of our exec launcher, and of no media program: the jail could not be closed, the program not run.
 _NOT_STARTED: Final = (126, 127)
-_ERROR_LINES: Final = 5
 #: How ffmpeg says that a picture is lost or patched up, with the stream's number; 8.x first, then 5.1.
 _DAMAGE: Final = re.compile(
     rb"\[vist#0:(\d+)[^\n]*(?:corrupt decoded frame|Error submitting packet)"
@@ -142,14 +142,14 @@ class MediaProcess:
             except subprocess.TimeoutExpired:
                 self._check_stall()
         if status < 0:
-            killed = EncoderKilled(f"{self.program} was ended by {_signal_name(-status)}{self._last_lines()}")
+            killed = EncoderKilled(self._end(f"was ended by {_signal_name(-status)}"))
             killed.signum = -status
             raise killed
         if status in _NOT_STARTED:
-            raise MissingDependency(f"{self.program} could not be started{self._last_lines()}")
+            raise MissingDependency(self._end("could not be started"))
         if status:
             kind = ScratchFull if "No space left on device" in self.stderr_tail else EncoderRejected
-            raise kind(f"{self.program} ended with status {status}{self._last_lines()}")
+            raise kind(self._end(f"ended with status {status}"))
 
     def _watch(self, fd: int, buffer: bytearray) -> None:
         os.set_blocking(fd, False)
@@ -197,13 +197,10 @@ class MediaProcess:
 
     def _check_stall(self) -> None:
         if time.monotonic() - self._active_at > self._stall_timeout_s:
-            raise EncoderStalled(
-                f"{self.program} made no progress for {self._stall_timeout_s:g} s and was ended{self._last_lines()}"
-            )
+            raise EncoderStalled(self._end(f"made no progress for {self._stall_timeout_s:g} s and was ended"))
 
-    def _last_lines(self) -> str:
-        lines = [line for line in self.stderr_tail.splitlines() if line.strip()][-_ERROR_LINES:]
-        return ": " + " | ".join(lines) if lines else ""
+    def _end(self, what: str) -> str:
+        return describe_end(f"{self.program} {what}", self.stderr_tail)
 
     def _kill(self) -> None:
         if self._process.returncode is not None:

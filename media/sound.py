@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Final
 
-from core.errors import EncoderRejected, InvalidMedia
+from core.errors import InvalidMedia
 from core.settings import LimitSettings, MediaSettings
 from core.values import MediaFacts
 from media.boxes import is_fragmented
@@ -22,6 +22,10 @@ def encode_audio(
     """Encode the sound of the whole source once, as CMAF on the clock of the pictures; None where it has none.
 
     Sound that cannot be decoded gives None as well: the video is then indexed without it.
+
+    Raises:
+        EncoderRejected: ffmpeg refused our arguments, or lacks something (permanent, our fault).
+        EncoderKilled, EncoderStalled, ScratchFull: try again (transient).
     """
     if facts.audio_codec is None:
         return None
@@ -36,7 +40,7 @@ def encode_audio(
     try:
         with blames_input():
             run_ffmpeg(tools, args, cwd=folder)
-    except (EncoderRejected, InvalidMedia):
+    except InvalidMedia:
         return None
     target = folder / AUDIO_NAME
     return target if target.exists() and is_fragmented(target) else None

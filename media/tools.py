@@ -98,7 +98,8 @@ def _ask(ffmpeg: Path, ffprobe: Path, stall_timeout_s: float, threads: int) -> T
             threads=threads,
         )
     except DailiesError as error:
-        raise MissingDependency(f"{ffmpeg} or {ffprobe} does not run ({error}); {_MEND}") from error
+        said = " ".join(str(error).splitlines())
+        raise MissingDependency(f"{ffmpeg} or {ffprobe} does not run ({said}); {_MEND}") from error
 
 
 def _print(program: Path, option: str) -> str:

@@ -65,6 +65,7 @@ def transcode(
 
     Raises:
         InvalidMedia: damaged or truncated beyond the error budget, or more frames than allowed (permanent).
+        EncoderRejected: ffmpeg refused our arguments, or lacks something (permanent, our fault).
         EncoderKilled, EncoderStalled, ScratchFull: try again (transient).
     """
     if not rungs and not with_proxy:
@@ -250,18 +251,19 @@ def on_frames(
 
 
 def _encode_or_mute(encode: Callable[[MediaFacts], Completed], facts: MediaFacts) -> tuple[Completed, list[str]]:
-    """Encode; when not one frame comes out, try once more without the sound, which may be to blame."""
+    """Encode; when ffmpeg blames the input, try once more without the sound, which may be what it means.
+
+    Raises:
+        InvalidMedia: the pictures are to blame (permanent).
+        EncoderRejected: ffmpeg blames anything but its input: it is our fault (permanent).
+    """
     try:
         return encode(facts), []
-    except EncoderRejected as error:
-        if "Invalid data found" not in str(error) and facts.audio_codec is None:
+    except InvalidMedia as verdict:
+        # Only a refusal may be the sound's fault: a verdict of the run itself stands.
+        if facts.audio_codec is None or not isinstance(verdict.__cause__, EncoderRejected):
             raise
-    if facts.audio_codec is None:
-        raise InvalidMedia("damaged")
-    try:
-        done = encode(facts.model_copy(update={"audio_codec": None}))
-    except EncoderRejected as error:
-        raise InvalidMedia("damaged") from error
+    done = encode(facts.model_copy(update={"audio_codec": None}))
     return done, ["The sound cannot be decoded: it was left out."]
 
 

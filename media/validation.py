@@ -11,11 +11,12 @@ from pathlib import Path
 from signal import Signals
 from typing import Final, TypeVar
 
-from core.errors import EncoderKilled, EncoderRejected, EncoderStalled, InvalidMedia
+from core.errors import EncoderKilled, EncoderRejected, InvalidMedia
 from core.settings import LimitSettings
 from core.values import MediaFacts, seconds
 from media import probe
 from media.allowed import accepts_codec, file_arg, guard_args
+from media.complaints import is_inputs_fault
 from media.launcher import run_ffmpeg
 from media.sniff import sniff
 from media.tools import Tools
@@ -43,11 +44,10 @@ def inspect(path: Path, tools: Tools, limits: LimitSettings) -> MediaFacts:
 
     Raises:
         InvalidMedia: it cannot be indexed; `reason` says why (permanent).
-        EncoderKilled: the probe was ended from outside (transient).
+        EncoderKilled, EncoderStalled: the probe was ended from outside, or had to be (transient).
     """
     size = path.stat().st_size
-    if size > limits.max_bytes:
-        raise InvalidMedia("too_large")
+    judge_size(size, limits)
     container = sniff(path)
     with blames_input(), _refusals_are_damage():
         header = _header(path, tools, limits, container)
@@ -58,17 +58,35 @@ def inspect(path: Path, tools: Tools, limits: LimitSettings) -> MediaFacts:
         return _with_tail(facts, header, path, tools, limits)
 
 
+def judge_size(size_bytes: int, limits: LimitSettings) -> None:
+    """Judge a file by its size alone, which the store tells before anything is fetched.
+
+    Raises:
+        InvalidMedia: too large, or empty (permanent).
+    """
+    if size_bytes == 0:
+        raise InvalidMedia("empty")
+    if size_bytes > limits.max_bytes:
+        raise InvalidMedia("too_large")
+
+
 @contextmanager
 def blames_input() -> Iterator[None]:
-    """Turn the death of a media process by its input's fault into a verdict."""
+    """Turn the end of a media process by its input's fault into a verdict.
+
+    A stall is no verdict, because a slow disk or a starved machine looks the same; nor is a refusal of which
+    ffmpeg does not clearly say that the input is to blame, because our settings may be.
+    """
     try:
         yield
     except EncoderKilled as error:
         if error.signum not in _CRASHES:
             raise
         raise InvalidMedia("damaged", "The video is so damaged that its decoder breaks down.") from error
-    except EncoderStalled as error:
-        raise InvalidMedia("damaged", "The video keeps its decoder busy without giving a picture.") from error
+    except EncoderRejected as error:
+        if not is_inputs_fault(error):
+            raise
+        raise InvalidMedia("damaged") from error
 
 
 @contextmanager

@@ -5,11 +5,14 @@ import sys
 import threading
 import time
 from pathlib import Path
+from uuid import UUID
 
 import psutil
 import pytest
 
 from core.errors import EncoderKilled, EncoderRejected, EncoderStalled
+from core.failures import describe
+from dispatch.failure_page import page
 from media import launcher
 
 ENDLESS = ["-re", "-f", "lavfi", "-i", "testsrc2=r=25:s=64x64"]
@@ -38,8 +41,15 @@ def test_the_environment_is_empty(monkeypatch):
 
 
 def test_a_refusal_is_permanent_and_ends_with_the_last_lines():
-    with pytest.raises(EncoderRejected, match=r"status 3: 4 \| 5 \| 6 \| 7 \| 8$"):
+    with pytest.raises(EncoderRejected, match=r"^sh ended with status 3\.\n4\n5\n6\n7\n8$"):
         launcher.run(["/bin/sh", "-c", "seq 1 8 >&2; exit 3"], stall_timeout_s=10)
+
+
+def test_a_failed_runs_page_shows_the_sentence_and_then_the_last_lines():
+    with pytest.raises(EncoderRejected) as caught:
+        launcher.run(["/bin/sh", "-c", "echo one >&2; echo two >&2; exit 3"], stall_timeout_s=10)
+    text = page(UUID(int=1), "Holiday", "transcode", *describe(caught.value), None, {})
+    assert "sh ended with status 3.\n\n```text\none\ntwo\n```" in text
 
 
 def test_a_signal_is_transient_and_named():

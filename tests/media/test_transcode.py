@@ -1,11 +1,12 @@
 import json
 import subprocess
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
 import pytest
 
-from core.errors import InvalidMedia
+from core.errors import EncoderRejected, EncoderStalled, InvalidMedia
 from core.settings import LimitSettings, MediaSettings
 from media.ladder import rungs_for
 from media.timing import frame_times
@@ -265,3 +266,39 @@ def test_exact_times_agree_with_ffprobe(film, variable_rate, made, packets):
             assert [float(times.at(i)) for i in range(len(times))] == pytest.approx(
                 since_first(packets(path)), abs=1e-6
             )
+
+
+def test_sound_that_cannot_be_decoded_is_left_out(film, make, made, packets):
+    source = make("noise.mkv", "-i", str(film), "-c", "copy", "-bsf:a", "noise=amount=1")
+    result = made(source)
+    assert result.frames == 75
+    assert "sound" in result.degraded[0]
+    assert packets(result.rungs["180p"], "a:0") == []
+
+
+@pytest.mark.parametrize("sound", ["aac", None])
+def test_pictures_that_cannot_be_decoded_are_a_verdict(film, make, tools, limits, tmp_path, sound):
+    facts = inspect(film, tools, limits).model_copy(update={"audio_codec": sound})
+    source = make("noisy.mkv", "-i", str(film), "-c", "copy", "-bsf:v", "noise=amount=3")
+    with pytest.raises(InvalidMedia) as caught:
+        transcode(source, facts, (), with_proxy=True, settings=SETTINGS, limits=limits, folder=tmp_path, tools=tools)
+    assert caught.value.reason == "damaged"
+
+
+def test_what_our_settings_break_is_no_verdict_on_the_video(film, tools, limits, tmp_path):
+    facts = inspect(film, tools, limits)
+    wrong = MediaSettings.model_construct(**{**SETTINGS.model_dump(), "preset": "sluggish"})
+    rungs = rungs_for(facts, SETTINGS)
+    with pytest.raises(EncoderRejected, match=r"Error setting preset/tune sluggish[^\n]*\n"):
+        transcode(film, facts, rungs, with_proxy=True, settings=wrong, limits=limits, folder=tmp_path, tools=tools)
+
+
+def test_a_frozen_ffmpeg_is_no_verdict_on_the_video(film, tools, limits, tmp_path):
+    facts = inspect(film, tools, limits)
+    # Frozen before it can read a byte: the program that is run stops itself.
+    frozen = tmp_path / "ffmpeg"
+    frozen.write_text("#!/bin/sh\nkill -STOP $$\n")
+    frozen.chmod(0o755)
+    broken = replace(tools, ffmpeg=frozen, stall_timeout_s=0.5)
+    with pytest.raises(EncoderStalled):
+        transcode(film, facts, (), with_proxy=True, settings=SETTINGS, limits=limits, folder=tmp_path, tools=broken)
