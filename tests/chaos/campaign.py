@@ -5,6 +5,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -56,7 +57,15 @@ class Tally:
         return "\n".join([*rows, *(f"PROBLEM: {problem}" for problem in self.problems)])
 
 
-def run(seed: int, *, minutes: float, uploads: int, faults: int, settle_s: float = SETTLE_WITHIN_S) -> Tally:
+def run(
+    seed: int,
+    *,
+    minutes: float,
+    uploads: int,
+    faults: int,
+    kinds: Sequence[str] = tuple(sorted(KINDS)),
+    settle_s: float = SETTLE_WITHIN_S,
+) -> Tally:
     """Run one campaign on a stack of its own; every wait in it has a deadline."""
     tally, chance = Tally(seed), random.Random(seed)
     began = time.monotonic()
@@ -64,7 +73,7 @@ def run(seed: int, *, minutes: float, uploads: int, faults: int, settle_s: float
         due = threading.Semaphore(0)
         feeder = threading.Thread(target=feed, args=(running, tally, Path(folder), uploads, due, seed), daemon=True)
         feeder.start()
-        harm(running, tally, chance, faults, uploads, due, time.monotonic() + minutes * 60)
+        harm(running, tally, chance, kinds, faults, uploads, due, time.monotonic() + minutes * 60)
         feeder.join(300)
         settle(running, tally, settle_s)
         account(running, tally)
@@ -96,6 +105,7 @@ def harm(
     running: Rig,
     tally: Tally,
     chance: random.Random,
+    kinds: Sequence[str],
     faults: int,
     uploads: int,
     due: threading.Semaphore,
@@ -107,7 +117,7 @@ def harm(
     for number in range(faults):
         if time.monotonic() > end:
             break
-        order = order or chance.sample(sorted(KINDS), len(KINDS))
+        order = order or chance.sample(kinds, len(kinds))
         name = order.pop()
         share = round(uploads * (number + 1) / faults) - asked
         due.release(share) if share else None

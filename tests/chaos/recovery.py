@@ -22,10 +22,14 @@ def video(running: Rig, key: str) -> dict[str, Any] | None:
 
 def at_work(running: Rig, folder: Path, number: int) -> tuple[str, dict[str, Any]]:
     """Upload a film and wait until its process has begun."""
-    key = running.live.put(make_clip(folder, number, 1.5))
+    key = running.live.put(make_clip(folder, number, 8.0))
     begun = soon(lambda: (now := video(running, key)) and now["attempt"] and now, 180, every_s=0.05)
     assert begun, "the run did not begin"
     return key, begun
+
+
+def is_done(running: Rig, key: str) -> bool:
+    return bool(running.rows("SELECT 1 FROM video WHERE file_name = %s AND status = 'indexed'", key))
 
 
 def timings(running: Rig, run_id: str, killed: dt.datetime) -> str:
@@ -39,6 +43,8 @@ def kill(running: Rig, folder: Path, numbers: range, *, with_worker: bool) -> li
     """Kill the processes at work; give the seconds until each video's next attempt has begun."""
     soon(lambda: not running.flows(), 180)
     keys = [at_work(running, folder, number) for number in numbers]
+    # One that is done already has nothing to recover.
+    keys = [(key, before) for key, before in keys if not is_done(running, key)]
     killed = dt.datetime.now(dt.UTC)
     if with_worker:
         send(running.part("worker"), signal.SIGKILL)
