@@ -12,7 +12,8 @@ _VARIABLE: Final = (
     (re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE), "<id>"),
     (re.compile(r"0x[0-9a-f]+", re.IGNORECASE), "<address>"),
     (re.compile(r"\b[0-9a-f]{16,}\b", re.IGNORECASE), "<hash>"),
-    (re.compile(r"(?:/[\w.@+-]+){2,}"), "<path>"),
+    # A file's path, an object's bucket and key, an address on the network.
+    (re.compile(r"\S+/\S+"), "<path>"),
     (re.compile(r"\d+(?:\.\d+)?"), "<n>"),
 )
 #: Digits of an error fingerprint: short enough to type.

@@ -75,13 +75,6 @@ def frames_at(proxy: Path, times: FrameTimes, indexes: Sequence[int], tools: Too
     return pictures
 
 
-def frame_at(proxy: Path, time_s: float, tools: Tools) -> Frames:
-    """Decode the picture that is shown at `time_s`: (height, width, 3), RGB, 0-255."""
-    times = frame_times(proxy)
-    picture: Frames = frames_at(proxy, times, [shown_at(times, round(time_s * 1e6))], tools)[0]
-    return picture
-
-
 def all_frames(proxy: Path, width: int, height: int, tools: Tools, *, pixel_format: str = "rgb24") -> Iterator[Frames]:
     """Decode every picture in order, scaled without regard to shape, some hundred at a time.
 

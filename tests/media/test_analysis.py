@@ -10,7 +10,7 @@ from PIL import Image
 from core.errors import MissingDependency
 from core.settings import MediaSettings, ShotSettings, StillSettings
 from core.values import Scene
-from media.frames import frame_at, scene_frames
+from media.frames import scene_frames
 from media.scenes import scenes_from
 from media.shots import detect_shots
 from media.stills import clock, contact_sheet, posters
@@ -89,11 +89,6 @@ def test_a_scene_with_fewer_frames_than_wanted_gives_them_all(colours, tools):
 def test_a_scene_between_two_frames_shows_the_one_on_screen(colours, tools):
     ((pictures, _),) = scene_frames(colours, [scene(0, 2.95, 2.99)], 2, tools)
     assert pictures.mean(axis=(1, 2)).argmax(axis=1).tolist() == [1]
-
-
-def test_the_frame_at_a_time_is_the_one_on_screen(colours, tools):
-    assert frame_at(colours, 1.55, tools).mean(axis=(0, 1)).argmax() == 0
-    assert frame_at(colours, 99, tools).mean(axis=(0, 1)).argmax() == 2
 
 
 def test_black_is_avoided_where_there_is_a_choice(make, proxy_of, tools):

@@ -1,6 +1,8 @@
 """Settings: every one is documented, frozen, and read from the environment."""
 
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -38,6 +40,7 @@ def test_a_nested_setting_is_read_from_the_environment(monkeypatch: pytest.Monke
         ("DAILIES_MEDIA__LADDER", "[360,720]"),
         ("DAILIES_MEDIA__LADDER", "[]"),
         ("DAILIES_MEDIA__CRF", "99"),
+        ("DAILIES_MEDIA__PRESET", "sluggish"),
         ("DAILIES_MEDIA__NONSENSE", "1"),
         ("DAILIES_SERVICE__PORT", "port"),
     ],
@@ -57,4 +60,10 @@ def test_settings_cannot_be_changed_and_hide_their_secrets(monkeypatch: pytest.M
 
 
 def test_the_environment_is_not_read_by_importing():
-    assert "DAILIES_DATA" not in os.environ
+    wrong = {**os.environ, "DAILIES_MEDIA__CRF": "99", "PYTHONPATH": str(DOCS.parents[1])}
+    import_it = [sys.executable, "-c", "import core.settings"]
+    read_it = [sys.executable, "-c", "import core.settings; core.settings.Settings()"]
+    assert subprocess.run(import_it, env=wrong, timeout=30, check=False).returncode == 0
+    refused = subprocess.run(read_it, env=wrong, timeout=30, check=False, capture_output=True, text=True)
+    assert refused.returncode != 0
+    assert "media.crf" in refused.stderr

@@ -19,6 +19,15 @@ def test_ids_numbers_paths_and_hashes_do_not_tell_failures_apart():
     )
 
 
+def test_the_name_of_an_object_does_not_tell_failures_apart():
+    assert normalise("Reading uploads/holiday.mp4: access denied") == normalise(
+        "Reading uploads/a/b-2.mkv: access denied"
+    )
+    assert normalise("Reading uploads/holiday.mp4: access denied") != normalise(
+        "Reading uploads/holiday.mp4: no answer"
+    )
+
+
 @pytest.mark.parametrize(
     ("stage", "error_class", "message"), [("embed", "A", "m"), ("shots", "B", "m"), ("shots", "A", "n")]
 )
