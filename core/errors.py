@@ -16,6 +16,7 @@ DailiesError
       ├─ ObjectMissing
       ├─ ObjectChanged
       ├─ StorageRefused
+      ├─ WorkflowRefused
       ├─ EncoderUnhealthy
       ├─ MissingDependency
       ├─ StackFailed
@@ -128,6 +129,10 @@ class ObjectChanged(PermanentError):
 
 class StorageRefused(PermanentError):
     """The object store refused the request: credentials, bucket or arguments are wrong."""
+
+
+class WorkflowRefused(PermanentError):
+    """The Prefect server refused the request."""
 
 
 class EncoderUnhealthy(PermanentError):

@@ -13,7 +13,7 @@ from typing import Final
 
 from pydantic import BaseModel
 
-from core.errors import DailiesError, NotFound
+from core.errors import DailiesError, NotFound, WorkflowUnavailable
 from core.settings import Settings
 from dispatch.inbox import dispatch_waiting
 from dispatch.leftovers import sweep_leftovers
@@ -116,9 +116,10 @@ def _expire(settings: Settings, result: Recovered) -> None:
 
 def _abort_multiparts(settings: Settings, result: Recovered) -> None:
     before = dt.datetime.now(dt.UTC) - settings.storage.upload_url_life - UPLOAD_PATIENCE
-    result.aborted_multiparts = object_store(settings.storage).abort_stale_uploads(
-        settings.storage.uploads_bucket, before
-    )
+    store = object_store(settings.storage)
+    # Ours too: a process that is killed while it stores a large rendition leaves one in the derived bucket.
+    buckets = (settings.storage.uploads_bucket, settings.storage.derived_bucket)
+    result.aborted_multiparts = sum(store.abort_stale_uploads(bucket, before) for bucket in buckets)
 
 
 def _sweep(settings: Settings, result: Recovered) -> None:
@@ -130,9 +131,13 @@ def bootstrap_again() -> None:
 
     Raises:
         NotFound: it did not succeed; its last line says why (permanent until mended).
+        WorkflowUnavailable: it took too long (transient).
     """
     command = [sys.executable, "-m", "deployments.bootstrap"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=BOOTSTRAP_TIMEOUT_S, check=False)
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=BOOTSTRAP_TIMEOUT_S, check=False)
+    except subprocess.TimeoutExpired as error:
+        raise WorkflowUnavailable(f"Bootstrap took more than {BOOTSTRAP_TIMEOUT_S} s.") from error
     if done.returncode:
         last = (done.stderr.strip() or "it did not say why").splitlines()[-1]
         raise NotFound(f"Prefect has lost its deployments, and bootstrap could not make them again: {last}")

@@ -46,22 +46,16 @@ def rerun(
         if from_stage is not None:
             ledger.redo_from(session, video_id, stages_from(from_stage))
         video.auto_resumes = 0  # a person asked: crashes are counted anew
-        run_id, source_id, title = video.flow_run_id, video.source.id, video.title
+        run_id, source_id, title, queue = video.flow_run_id, video.source.id, video.title, video.source.queue
         patience_s = 0.0 if video.status in LIVE_STATUSES else ENDING_S
     if run_id is not None and reschedule(run_id, after, patience_s):
         return run_id
-    return request_again(settings, source_id, video_id, title, queue=Queue.UPLOADS)
+    return request_again(settings, source_id, video_id, title, queue)
 
 
 def request_again(settings: Settings, source_id: UUID, video_id: UUID, title: str, queue: Queue) -> UUID:
-    """Create a run in place of one that Prefect no longer has, and note it.
-
-    The number of the replacement is raised before Prefect is asked, so a crash in between costs a number and never
-    returns the run that is gone.
-    """
-    with transaction(settings.database) as session:
-        number = inbox.count_redispatch(session, source_id)
-    run_id = request_run(source_id, video_id, title, queue, redispatch=number)
+    """Ask for a run in place of one that Prefect no longer has, and note it."""
+    run_id = request_run(source_id, video_id, title, queue)
     with transaction(settings.database) as session:
         inbox.mark_dispatched(session, source_id, run_id)
     return run_id

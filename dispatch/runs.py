@@ -3,21 +3,22 @@
 import datetime as dt
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Final
 from uuid import UUID
 
 import httpx
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.objects import FlowRun
-from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
+from prefect.exceptions import ObjectNotFound, PrefectException, PrefectHTTPStatusError
 from prefect.states import Scheduled
 
-from core.errors import NotFound, WorkflowUnavailable
+from core.errors import NotFound, WorkflowRefused, WorkflowUnavailable
 from models.states import Queue
 
 #: Deployments of the ingest flow are named by the queue they feed; prefect.yaml defines them.
 INGEST: Final = "ingest-video"
+#: Request timeout and too many requests: the same request may succeed later.
+_BUSY: Final = (408, 429)
 #: Longest run name shown in the UI before it is cut.
 MAX_NAME_CHARS: Final = 80
 #: How often a run that is about to end is looked at, seconds.
@@ -29,39 +30,49 @@ def prefect_client() -> Iterator[SyncPrefectClient]:
     """Open a client of the Prefect API.
 
     Raises:
-        WorkflowUnavailable: the server did not answer, or answered with its own failure (transient).
+        WorkflowUnavailable: the server did not answer, is busy, or answered with its own failure (transient).
+        WorkflowRefused: it refused the request (permanent).
     """
-    try:
-        with get_client(sync_client=True) as client:
+    with ExitStack() as stack:
+        try:
+            client = stack.enter_context(get_client(sync_client=True))
+        except (httpx.HTTPError, PrefectException, RuntimeError) as error:
+            # RuntimeError: the client found no server at PREFECT_API_URL.
+            raise WorkflowUnavailable(f"The Prefect server did not answer: {type(error).__name__}") from error
+        try:
             yield client
-    except PrefectHTTPStatusError as error:
-        if error.response.is_server_error:
-            raise WorkflowUnavailable(f"The Prefect server answered {error.response.status_code}.") from error
-        raise
-    except (httpx.HTTPError, RuntimeError) as error:
-        # RuntimeError: the client found no server at PREFECT_API_URL.
-        raise WorkflowUnavailable(f"The Prefect server did not answer: {type(error).__name__}") from error
+        except PrefectHTTPStatusError as error:
+            status = error.response.status_code
+            kind = WorkflowUnavailable if status in _BUSY or error.response.is_server_error else WorkflowRefused
+            raise kind(f"The Prefect server answered {status}.") from error
+        except httpx.HTTPError as error:
+            raise WorkflowUnavailable(f"The Prefect server did not answer: {type(error).__name__}") from error
+        except PrefectException as error:
+            raise WorkflowRefused(f"The Prefect server refused: {type(error).__name__}: {error}") from error
 
 
-def request_run(source_id: UUID, video_id: UUID, title: str, queue: Queue = Queue.UPLOADS, redispatch: int = 0) -> UUID:
+def request_run(source_id: UUID, video_id: UUID, title: str, queue: Queue = Queue.UPLOADS) -> UUID:
     """Ask for the run that ingests one source version; give its id, the same however often this is asked.
 
-    Args:
-        redispatch: raised by one each time Prefect no longer has the run it accepted before.
+    A key is taken only while its run exists: once Prefect has lost the run, the same key makes another one, and
+    two processes that ask at the same moment still get one run.
 
     Raises:
         WorkflowUnavailable: transient.
+        WorkflowRefused: permanent.
         NotFound: the deployment does not exist: run bootstrap (permanent).
     """
     deployment = f"{INGEST}/{queue}"
-    key = f"upload:{source_id}" + (f":r{redispatch}" if redispatch else "")
     with prefect_client() as client:
         try:
             found = client.read_deployment_by_name(deployment)
         except ObjectNotFound as error:
             raise NotFound(f"Prefect has no deployment {deployment}: run bootstrap.") from error
         run = client.create_flow_run_from_deployment(
-            found.id, parameters={"video_id": str(video_id)}, idempotency_key=key, name=run_name(title, video_id)
+            found.id,
+            parameters={"video_id": str(video_id)},
+            idempotency_key=f"upload:{source_id}",
+            name=run_name(title, video_id),
         )
     return run.id
 
@@ -69,15 +80,6 @@ def request_run(source_id: UUID, video_id: UUID, title: str, queue: Queue = Queu
 def run_name(title: str, video_id: UUID) -> str:
     """Name a run so that a person finds it: the title, and enough of the id to tell two apart."""
     return f"{title[:MAX_NAME_CHARS]} ({str(video_id)[:8]})"
-
-
-def read_run(run_id: UUID) -> FlowRun | None:
-    """Give a run; None when Prefect does not have it (any more)."""
-    with prefect_client() as client:
-        try:
-            return client.read_flow_run(run_id)
-        except ObjectNotFound:
-            return None
 
 
 def reschedule(run_id: UUID, after: dt.timedelta = dt.timedelta(), patience_s: float = 0.0) -> bool:

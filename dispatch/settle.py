@@ -5,6 +5,7 @@ the reconcile flow, so either may be down.
 """
 
 import datetime as dt
+import logging
 from collections.abc import Sequence
 from enum import StrEnum
 from typing import Any, Final
@@ -14,13 +15,16 @@ from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.states import Failed
 
+from core.errors import WorkflowRefused
 from core.settings import Settings
 from dispatch.failure_page import show_failure
 from dispatch.rerun import request_again
 from dispatch.runs import prefect_client, reschedule
-from models import attempts
+from models import attempts, ledger
 from models.reconciling import LiveVideo, count_auto_resume, live_videos
 from models.session import transaction
+
+logger = logging.getLogger(__name__)
 
 #: Seconds from a crash to the first, second and third automatic resume; after that a person decides. The first is not
 #: shorter because Prefect reports a killed process twice, about two seconds apart, and the second report would
@@ -28,7 +32,7 @@ from models.session import transaction
 RESUME_AFTER_S: Final = (5, 30, 120)
 #: Seconds that a final state may be newer than the row that should follow it.
 GRACE_S: Final = 15
-#: Videos looked at in one call.
+#: Videos looked at in one query.
 BATCH: Final = 200
 
 
@@ -70,22 +74,35 @@ def action_for(state: StateType | None, age_s: float, auto_resumes: int) -> Acti
 def settle(settings: Settings) -> dict[Action, int]:
     """Look at every live video's run and do what it needs; give how often each action was taken.
 
+    A video that Prefect refuses to help is logged and does not stop the others.
+
     Raises:
         WorkflowUnavailable, DatabaseUnavailable: transient; the next call continues.
     """
-    with transaction(settings.database) as session:
-        videos = live_videos(session, BATCH)
-    runs = _read_runs([video.flow_run_id for video in videos if video.flow_run_id])
     taken = dict.fromkeys(Action, 0)
-    now = dt.datetime.now(dt.UTC)
-    for video in videos:
-        run = runs.get(video.flow_run_id) if video.flow_run_id else None
-        state = run.state if run else None
-        since = state.timestamp if state else video.dispatched_at
-        action = action_for(state.type if state else None, (now - since).total_seconds(), video.auto_resumes)
-        if _take(settings, action, video, run):
+    last: UUID | None = None
+    while True:
+        with transaction(settings.database) as session:
+            videos = live_videos(session, last, BATCH)
+        runs = _read_runs([video.flow_run_id for video in videos if video.flow_run_id])
+        for video in videos:
+            action = _settle_one(settings, video, runs.get(video.flow_run_id) if video.flow_run_id else None)
             taken[action] += 1
-    return taken
+        if len(videos) < BATCH:
+            return taken
+        last = videos[-1].video_id
+
+
+def _settle_one(settings: Settings, video: LiveVideo, run: FlowRun | None) -> Action:
+    state = run.state if run else None
+    since = state.timestamp if state else video.dispatched_at
+    age_s = (dt.datetime.now(dt.UTC) - since).total_seconds()
+    action = action_for(state.type if state else None, age_s, video.auto_resumes)
+    try:
+        return action if _take(settings, action, video, run) else Action.NOTHING
+    except WorkflowRefused as error:
+        logger.warning("settle: video %s: %s: %s", video.video_id, action, error)
+        return Action.NOTHING
 
 
 def _read_runs(ids: Sequence[UUID]) -> dict[UUID, FlowRun]:
@@ -114,19 +131,30 @@ def _give_up(settings: Settings, video: LiveVideo, run: FlowRun, state: State[An
     error_class = state.name or str(state.type)
     message = state.message or f"The run ended {state.name}."
     if state.type is StateType.CRASHED:
+        if not _is_still(run.id, state):
+            return False  # a person was faster
         # Failed in Prefect too: whoever is told of failed runs is told of this one.
         with prefect_client() as client:
             given_up = f"Crashed {video.auto_resumes + 1} times; waits for Retry. {message}"
             client.set_flow_run_state(run.id, Failed(message=given_up), force=True)
     with transaction(settings.database) as session:
+        stage = ledger.stage_at_work(session, video.video_id)
         moved = attempts.fail(
             session,
             video.video_id,
-            stage=None,
+            stage=stage,
             error_class=error_class,
             message=message,
             attempt=video.attempt,
         )
+        if moved:
+            ledger.close_abandoned(session, video.video_id, before_attempt=video.attempt + 1)
     if moved:
-        show_failure(settings, video.video_id, run.id, stage=None, error_class=error_class, message=message)
+        show_failure(settings, video.video_id, run.id, stage=stage, error_class=error_class, message=message)
     return moved
+
+
+def _is_still(run_id: UUID, judged: State[Any]) -> bool:
+    with prefect_client() as client:
+        now = client.read_flow_run(run_id).state
+    return now is not None and now.id == judged.id

@@ -113,6 +113,7 @@ def note_failure(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> 
             message=message,
             # A process that was paused and overtaken must not fail the attempt that overtook it.
             attempt=int(attempt) if attempt else None,
+            flow_run_id=flow_run.id,
         )
     show_failure(settings, video_id, flow_run.id, stage=stage, error_class=error_class, message=message)
 

@@ -1,8 +1,9 @@
 """Redrive from the Prefect UI: a form that reruns a group of failed videos."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from prefect import flow
+from pydantic import Field
 
 from core.settings import get_settings
 from dispatch.redrive import redrive
@@ -14,7 +15,7 @@ from tasks.report import redriven
 def redrive_flow(
     status: Literal["failed", "rejected"] = "failed",
     error_fingerprint: str | None = None,
-    per_minute: int = 30,
+    per_minute: Annotated[int, Field(ge=1, le=600)] = 30,
     dry_run: bool = True,
 ) -> None:
     """Rerun failed (or rejected) videos, the oldest first.

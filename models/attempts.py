@@ -29,6 +29,8 @@ def begin(session: Session, video_id: UUID, flow_run_id: UUID | None) -> Ticket:
     if video.source is None:
         raise NotFound(f"Video {video_id} was announced, but nothing has been uploaded for it yet.")
     video.attempt += 1
+    if video.status not in LIVE_STATUSES:
+        video.auto_resumes = 0  # a person asked, or it is new: crashes are counted anew
     video.flow_run_id = flow_run_id or video.flow_run_id
     if video.status is not VideoStatus.INDEXED:
         _forget_outcome(video)
@@ -101,16 +103,26 @@ def reject(session: Session, ticket: Ticket, reason: str, sentence: str) -> None
 
 
 def fail(
-    session: Session, video_id: UUID, *, stage: str | None, error_class: str, message: str, attempt: int | None
+    session: Session,
+    video_id: UUID,
+    *,
+    stage: str | None,
+    error_class: str,
+    message: str,
+    attempt: int | None,
+    flow_run_id: UUID | None = None,
 ) -> bool:
     """Record an error that waits for a rerun; say whether the status moved.
 
     Args:
         attempt: the attempt that failed; None records it whatever the attempt (the run's end is known).
+        flow_run_id: the run that failed, when it is known: another run's video is left alone.
     """
     move = update(Video).where(Video.id == video_id, Video.status.in_(LIVE_STATUSES))
     if attempt is not None:
         move = move.where(Video.attempt == attempt)
+    if flow_run_id is not None:
+        move = move.where(Video.flow_run_id == flow_run_id)
     moved = session.execute(
         move.values(
             status=VideoStatus.FAILED,

@@ -59,7 +59,8 @@ def select_for_rerun(
     limit: int,
 ) -> Sequence[UUID]:
     """Give the ids of failed (or rejected) videos, oldest first; `fingerprint` keeps one group of failures."""
-    query = select(Video.id).where(Video.status == status).order_by(Video.updated_at).limit(limit)
+    # Without an object there is nothing to rerun: an upload that was announced and never came.
+    query = select(Video.id).where(Video.status == status, Video.source.has()).order_by(Video.updated_at).limit(limit)
     if fingerprint is not None:
         query = query.where(Video.error_fingerprint == fingerprint)
     if owner_id is not None:

@@ -1,6 +1,7 @@
 """The inbox: how an uploaded object becomes a video, exactly once per source version."""
 
 import datetime as dt
+from collections.abc import Collection
 from pathlib import PurePosixPath
 from uuid import UUID, uuid4
 
@@ -108,9 +109,10 @@ def _video_for(session: Session, source: SourceVersion, owner_id: str, announced
     return video
 
 
-def waiting(session: Session, limit: int = 100) -> list[SourceObject]:
-    """Give the inbox rows that no run was asked for yet, oldest first."""
-    rows = select(SourceObject).where(SourceObject.dispatched_at.is_(None)).order_by(SourceObject.seen_at).limit(limit)
+def waiting(session: Session, limit: int = 100, besides: Collection[UUID] = ()) -> list[SourceObject]:
+    """Give the inbox rows that no run was asked for yet, besides some that were refused, oldest first."""
+    unasked = select(SourceObject).where(SourceObject.dispatched_at.is_(None), SourceObject.id.not_in(besides))
+    rows = unasked.order_by(SourceObject.seen_at).limit(limit)
     return list(session.scalars(rows))
 
 
@@ -123,9 +125,3 @@ def mark_dispatched(session: Session, source_id: UUID, flow_run_id: UUID) -> Non
         .returning(SourceObject.video_id)
     )
     session.execute(update(Video).where(Video.id == video_id).values(flow_run_id=flow_run_id))
-
-
-def count_redispatch(session: Session, source_id: UUID) -> int:
-    """Raise and give the number of runs made in place of lost ones."""
-    raised = update(SourceObject).where(SourceObject.id == source_id).values(redispatches=SourceObject.redispatches + 1)
-    return session.execute(raised.returning(SourceObject.redispatches)).scalar_one()

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from uuid import UUID, uuid4
 
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy import func, select, update
+from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -34,6 +34,8 @@ class StageSummary(BaseModel):
 
 def start(session: Session, ticket: Ticket, stage: Stage, fingerprint: str | None, flow_run_id: UUID | None) -> UUID:
     """Open a row for one execution of a stage; give its id."""
+    # An entry of this attempt that is still open belongs to a try whose end could not be written.
+    _abandon(session, StageRun.video_id == ticket.video_id, StageRun.stage == stage, StageRun.attempt == ticket.attempt)
     row = StageRun(
         id=uuid4(),
         video_id=ticket.video_id,
@@ -93,13 +95,13 @@ def reuse(session: Session, ticket: Ticket, stage: Stage, fingerprint: str | Non
 
 def close_abandoned(session: Session, video_id: UUID, before_attempt: int) -> int:
     """Close rows that earlier attempts left open when their process died; give their number."""
+    return _abandon(session, StageRun.video_id == video_id, StageRun.attempt < before_attempt)
+
+
+def _abandon(session: Session, *which: ColumnElement[bool]) -> int:
     closed = session.execute(
         update(StageRun)
-        .where(
-            StageRun.video_id == video_id,
-            StageRun.state == StageState.RUNNING,
-            StageRun.attempt < before_attempt,
-        )
+        .where(StageRun.state == StageState.RUNNING, *which)
         .values(
             state=StageState.FAILED,
             ended_at=func.clock_timestamp(),
@@ -110,6 +112,16 @@ def close_abandoned(session: Session, video_id: UUID, before_attempt: int) -> in
         .returning(StageRun.id)
     )
     return len(closed.all())
+
+
+def stage_at_work(session: Session, video_id: UUID) -> Stage | None:
+    """Give the stage that the ledger says is running; None when none is."""
+    return session.scalar(
+        select(StageRun.stage)
+        .where(StageRun.video_id == video_id, StageRun.state == StageState.RUNNING)
+        .order_by(StageRun.started_at.desc())
+        .limit(1)
+    )
 
 
 def redo_from(session: Session, video_id: UUID, stages: Sequence[Stage]) -> None:

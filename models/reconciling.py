@@ -1,11 +1,11 @@
 """What reconcile asks of the records: videos that need a run, uploads that never came, objects nobody announced."""
 
 import datetime as dt
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy import func, select, text, update
+from sqlalchemy import func, select, text, true, update
 from sqlalchemy.orm import Session
 
 from core.errors import InvalidMedia
@@ -32,8 +32,12 @@ class LiveVideo(BaseModel):
     dispatched_at: dt.datetime
 
 
-def live_videos(session: Session, limit: int) -> list[LiveVideo]:
-    """Give videos that are validating or processing and whose run was asked for, the longest untouched first."""
+def live_videos(session: Session, after: UUID | None, limit: int) -> list[LiveVideo]:
+    """Give a page of the videos that are validating or processing and whose run was asked for, by id.
+
+    Args:
+        after: the last id of the page before; None begins.
+    """
     rows = session.execute(
         select(
             Video.id.label("video_id"),
@@ -47,7 +51,8 @@ def live_videos(session: Session, limit: int) -> list[LiveVideo]:
         )
         .join(SourceObject, SourceObject.video_id == Video.id)
         .where(Video.status.in_(LIVE_STATUSES), SourceObject.dispatched_at.is_not(None))
-        .order_by(Video.updated_at)
+        .where(Video.id > after if after else true())
+        .order_by(Video.id)
         .limit(limit)
     )
     return [LiveVideo.model_validate(row) for row in rows]
@@ -137,8 +142,3 @@ def waiting_in(session: Session, queue: Queue) -> int:
 def try_lock(session: Session, number: int) -> bool:
     """Take an advisory lock for this transaction; False when another process holds it."""
     return bool(session.scalar(text("SELECT pg_try_advisory_xact_lock(:number)"), {"number": number}))
-
-
-def videos_by_id(session: Session, ids: Sequence[UUID]) -> dict[UUID, Video]:
-    """Give the videos with these ids that exist."""
-    return {video.id: video for video in session.scalars(select(Video).where(Video.id.in_(ids)))}

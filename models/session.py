@@ -6,6 +6,7 @@ from functools import cache
 
 from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
 from core.errors import DatabaseUnavailable, MissingDependency
@@ -29,6 +30,8 @@ def engine_for(settings: DatabaseSettings) -> Engine:
         pool_size=settings.pool_size,
         max_overflow=settings.pool_size * 2,
         pool_pre_ping=True,
+        # Values, such as whole vectors, have no place in the messages that errors carry to people.
+        hide_parameters=True,
         connect_args={"connect_timeout": settings.connect_timeout_s},
     )
 
@@ -42,6 +45,8 @@ def database_errors() -> Iterator[None]:
     """
     try:
         yield
+    except PoolTimeout as error:
+        raise DatabaseUnavailable("Every connection to the database is taken.") from error
     except (OperationalError, InterfaceError) as error:
         raise DatabaseUnavailable(f"The database did not answer: {_first_line(error)}") from error
     except DBAPIError as error:

@@ -39,8 +39,6 @@ class SourceObject(Base):
     )
     #: When Prefect accepted a run for it; NULL is what reconcile looks for.
     dispatched_at: Mapped[dt.datetime | None]
-    #: Runs created after the first because Prefect no longer had it.
-    redispatches: Mapped[int] = mapped_column(server_default=text("0"), default=0)
 
     video: Mapped["Video"] = relationship(back_populates="source", lazy="raise")
 

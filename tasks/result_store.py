@@ -2,29 +2,26 @@
 
 Prefect asks whether a result exists by reading it. This block answers no when a file that the result names
 is gone or changed, so a stage whose output was deleted is done again instead of being reported as Cached.
+
+Prefect takes any exception of a read for "no result" and only logs that of a write, so an outage is waited out here:
+finished work would be done again in silence.
 """
 
-import time
-from collections.abc import Callable
-from typing import ClassVar, Final, TypeVar
+from typing import ClassVar, Final
 
 from prefect.filesystems import WritableFileSystem
 
 from core import faults
-from core.errors import ObjectMissing, TransientError
+from core.errors import ObjectMissing
 from core.settings import get_settings
 from storage import keys
 from storage.client import ObjectStore, object_store
 from storage.records import named_files
+from tasks.patience import patiently
 
 BLOCK_NAME: Final = "main"
 #: `PREFECT_DEFAULT_RESULT_STORAGE_BLOCK` must say this in every process that runs flows.
 BLOCK_REFERENCE: Final = f"dailies-manifests/{BLOCK_NAME}"
-#: Seconds waited between tries. Prefect takes any exception of a read for "no result" and only logs that of a
-#: write, so an outage must be waited out here or finished work would be done again in silence.
-WAITS_S: Final = (0.5, 1, 2, 4, 8, 16)
-
-T = TypeVar("T")
 
 
 class DailiesManifests(WritableFileSystem):
@@ -45,9 +42,9 @@ class DailiesManifests(WritableFileSystem):
             ObjectMissing: no such record, or a file it names is gone or changed (Prefect then runs the task).
         """
         store = object_store(get_settings().storage)
-        content = _patiently(lambda: store.read(store.settings.derived_bucket, path))
+        content = patiently(lambda: store.read(store.settings.derived_bucket, path))
         for file in named_files(content):
-            if not _patiently(lambda file=file: store.holds(file)):  # type: ignore[misc]
+            if not patiently(lambda file=file: store.holds(file)):  # type: ignore[misc]
                 raise ObjectMissing(f"{path} names {file.key}, which is not there as it was written")
         return content
 
@@ -66,16 +63,7 @@ class DailiesManifests(WritableFileSystem):
             video_id, stage, *_ = path.split("/")
             faults.reached(stage, faults.Moment.AFTER, video_id)
 
-        _patiently(put)
-
-
-def _patiently(call: Callable[[], T]) -> T:
-    for wait in WAITS_S:
-        try:
-            return call()
-        except TransientError:
-            time.sleep(wait)
-    return call()
+        patiently(put)
 
 
 def stored_result(store: ObjectStore, key: str) -> bytes | None:

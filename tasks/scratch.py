@@ -1,12 +1,13 @@
 """Scratch: local copies of objects for the length of one attempt."""
 
 import contextlib
+import errno
 import fcntl
 import os
 import shutil
 import threading
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -149,6 +150,23 @@ def require_space(path: Path, needed_bytes: int) -> None:
             f"Scratch has {free >> 20} MiB free and needs {(needed_bytes + RESERVE_BYTES) >> 20} MiB: "
             "free some space or set DAILIES_SCRATCH to a larger disk."
         )
+
+
+@contextlib.contextmanager
+def full_disk() -> Iterator[None]:
+    """Turn "no space left" into an error that is tried again.
+
+    Raises:
+        ScratchFull: transient.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise ScratchFull(
+            f"No space is left on the disk of {get_settings().scratch_dir}: free some, or set DAILIES_SCRATCH."
+        ) from error
 
 
 def _once(target: Path, size_bytes: int, fetch: Callable[[Path], None]) -> None:

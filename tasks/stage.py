@@ -11,9 +11,10 @@ from prefect import get_run_logger, task
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.context import FlowRunContext, TaskRunContext
 from prefect.tasks import Task
+from sqlalchemy.orm import Session
 
 from core import faults
-from core.errors import InvalidMedia
+from core.errors import InvalidMedia, TransientError
 from core.failures import describe
 from core.settings import get_settings
 from core.stages import Stage
@@ -21,7 +22,9 @@ from core.values import Ticket
 from models import ledger
 from models.session import transaction
 from storage import keys
+from tasks.patience import patiently
 from tasks.retries import JITTER, POLICY, is_transient
+from tasks.scratch import full_disk
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -70,6 +73,8 @@ def stage_task(stage: Stage, *, name: Callable[..., str], task_run_name: str) ->
             task_run_name=task_run_name,
             cache_key_fn=cache_key,
             persist_result=True,
+            # Readable in the bucket, and it is what the files a result names are read from.
+            result_serializer="json",
             # The record in the bucket is the truth: a copy in memory would hide a deleted file.
             cache_result_in_memory=False,
             retries=policy.retries,
@@ -89,26 +94,33 @@ def entered(ticket: Ticket, stage: Stage, fingerprint: str | None) -> Iterator[U
     with transaction(settings) as session:
         entry = ledger.start(session, ticket, stage, fingerprint, flow_run_id())
     try:
-        yield entry
+        with full_disk():
+            yield entry
     except Exception as error:
         error_class, message = describe(error)
         if isinstance(error, InvalidMedia):
             error_class = f"InvalidMedia:{error.reason}"
         # Told on the error itself, because the flow's hooks see the error and not the task.
         error.add_note(f"{STAGE_NOTE}{stage}")
-        with transaction(settings) as session:
-            ledger.fail(session, entry, error_class, message)
+        _write(lambda session: ledger.fail(session, entry, error_class, message))
         raise
-    with transaction(settings) as session:
-        ledger.finish(session, entry)
+    _write(lambda session: ledger.finish(session, entry))
+
+
+def _write(change: Callable[[Session], None]) -> None:
+    """Change the ledger; an outage is waited out and then only logged, for the stage's own end is what counts."""
+
+    def write() -> None:
+        with transaction(get_settings().database) as session:
+            change(session)
+
+    try:
+        patiently(write)
+    except TransientError as error:
+        get_run_logger().warning("the ledger does not say how this stage ended: %s", error)
 
 
 def flow_run_id() -> UUID | None:
     """Give the id of the flow run this code works for, if any."""
     context = FlowRunContext.get()
     return context.flow_run.id if context and context.flow_run else None
-
-
-def log(message: str, *values: object) -> None:
-    """Write one line to the run's log in the Prefect UI."""
-    get_run_logger().info(message, *values)

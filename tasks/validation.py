@@ -4,7 +4,7 @@ from core.settings import get_settings
 from core.stages import Stage
 from core.values import Ticket, ValidatedSource
 from media.tools import find_tools
-from media.validation import inspect
+from media.validation import inspect, judge_size
 from tasks import naming, scratch
 from tasks.stage import stage_task
 
@@ -17,6 +17,7 @@ def validate(ticket: Ticket) -> ValidatedSource:
         InvalidMedia: the verdict; never cached, so a rerun after changed limits validates anew.
     """
     settings = get_settings()
+    judge_size(ticket.source.size_bytes, settings.limits)  # before it is fetched
     source, sha256 = scratch.source_copy(ticket)
     facts = inspect(source, find_tools(settings.media), settings.limits)
     return ValidatedSource(

@@ -188,7 +188,6 @@ def upgrade() -> None:
             nullable=False,
         ),
         sa.Column("dispatched_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("redispatches", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
         sa.ForeignKeyConstraint(
             ["video_id"], ["video.id"], name=op.f("fk_source_object_video_id_video"), ondelete="CASCADE"
         ),
