@@ -12,11 +12,10 @@ from prefect.events.schemas.automations import AutomationCore, EventTrigger, Pos
 from prefect.events.schemas.events import ResourceSpecification
 from prefect.exceptions import ObjectNotFound
 
+from core.agreed import HEARTBEAT_S
 from core.errors import NotFound
 from core.settings import get_settings
 
-#: Seconds between heartbeats, which the worker's environment sets (PREFECT_FLOWS_HEARTBEAT_FREQUENCY); Prefect's floor.
-HEARTBEAT_S: Final = 30
 #: Three heartbeats missed.
 DEAD_AFTER: Final = dt.timedelta(seconds=3 * HEARTBEAT_S)
 #: A run that a worker took and never started: it dies before its first heartbeat, so nothing else would notice.

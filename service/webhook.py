@@ -6,6 +6,7 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Depends, Header, Request
 from pydantic import BaseModel
 
+from core.agreed import EVENTS_PATH
 from core.errors import ObjectMissing
 from models import inbox
 from service.door import Door, DoorOf
@@ -15,7 +16,6 @@ from storage import keys
 
 router = APIRouter(tags=["events"])
 
-PATH: Final = "/events/object-created"
 #: SeaweedFS lists every chunk of a large object, before and after an overwrite; other senders need a few KB.
 MAX_BODY_BYTES: Final = 8 << 20
 
@@ -67,14 +67,14 @@ async def limited_body(request: Request) -> bytes:
     return bytes(body)
 
 
-@router.head(PATH, include_in_schema=False)
-@router.get(PATH)
+@router.head(EVENTS_PATH, include_in_schema=False)
+@router.get(EVENTS_PATH)
 def probe() -> dict[str, str]:
     """Answer a store that asks whether its target is there."""
     return {"status": "ok"}
 
 
-@router.post(PATH, dependencies=[Depends(authenticated)])
+@router.post(EVENTS_PATH, dependencies=[Depends(authenticated)])
 def object_created(door: DoorOf, body: Annotated[bytes, Depends(limited_body)]) -> Receipt:
     """Record the uploads that an event names; reply when they are committed, dispatch afterwards."""
     hints = hints_in(payload_of(body), door.settings.storage.uploads_bucket)

@@ -3,10 +3,10 @@
 import shutil
 import time
 from collections.abc import Callable
-from typing import Final
 
 import psutil
 
+from core.agreed import EVENTS_PATH
 from core.errors import DailiesError
 from deployments.embedded import lock
 from deployments.embedded.account import account_for_postgres, closed_folders
@@ -21,9 +21,6 @@ from deployments.embedded.state import PartStatus, Phase, StackState, at_rest, r
 from deployments.embedded.store import PORT_FLAGS, Access, Webhook, store_part
 from deployments.embedded.supervisor import Supervisor
 from deployments.embedded.workflow import server_part, worker_part
-
-#: Where the store announces uploads, on the service.
-EVENTS_PATH: Final = "/events/object-created"
 
 
 def parts_of(layout: Layout, state: StackState) -> tuple[Part, ...]:

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from core.agreed import HEARTBEAT_S, RESULT_BLOCK
 from deployments.embedded.health import is_ok, post
 from deployments.embedded.layout import Layout, postgres_url
 from deployments.embedded.parts import Part
@@ -19,9 +20,9 @@ CLIENT: Final = {
     "PREFECT_CLIENT_RETRY_EXTRA_CODES": "500,504",
     "PREFECT_CLIENT_MAX_RETRIES": "10",
     "PREFECT_RESULTS_DEFAULT_SERIALIZER": "json",
-    "PREFECT_DEFAULT_RESULT_STORAGE_BLOCK": "dailies-manifests/main",
-    # Heartbeats tell a running flow from a dead one; 30 s is the shortest interval.
-    "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
+    "PREFECT_DEFAULT_RESULT_STORAGE_BLOCK": RESULT_BLOCK,
+    # Heartbeats tell a running flow from a dead one.
+    "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(HEARTBEAT_S),
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "DO_NOT_TRACK": "1",
     "PREFECT_LOGGING_COLORS": "false",
@@ -61,7 +62,7 @@ def worker_part(layout: Layout, api_url: str, pool: str) -> Part:
             *(sys.executable, "-m", "prefect", "worker", "start"),
             *("--pool", pool, "--type", "process", "--name", WORKER_NAME),
         ),
-        # Asking every second costs the server little and an upload waits 1 s instead of 10.
+        # Asking twice a second costs the server little, and an upload waits half a second instead of 10.
         env={"PREFECT_WORKER_QUERY_SECONDS": "0.5"},
         cwd=layout.scratch,
         log=layout.log("worker"),
