@@ -43,15 +43,17 @@ def rerun(
     ]
     if len(chosen) != 1:
         usage_error("Name one VIDEO, or a group with --error, --failed or --status.")
+    if video is not None and dry_run:
+        usage_error("--dry-run goes with a group.")
+    if video is None and from_stage is not None:
+        usage_error("--from goes with one VIDEO.")
+    wanted = status or "failed"
+    if wanted not in {"failed", "rejected"}:
+        usage_error(f"--status {wanted}: give failed or rejected.")
     with service_of(data) as service:
         if video is not None:
             _one(service.rerun(service.resolve(video), _stage(from_stage)), as_json=as_json)
             return
-        if from_stage is not None:
-            usage_error("--from goes with one VIDEO.")
-        wanted = status or "failed"
-        if wanted not in {"failed", "rejected"}:
-            usage_error(f"--status {wanted}: give failed or rejected.")
         group: dict[str, Any] = {"status": wanted, "fingerprint": error, "per_minute": per_minute, "dry_run": dry_run}
         _many(service.redrive(**group), as_json=as_json)
 

@@ -1,16 +1,18 @@
 """Reruns over HTTP: one video, or a group of failed ones."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Body
 from pydantic import BaseModel, ConfigDict, Field
 
 from core.stages import Stage
+from models import Video
 from models.failing import FailureGroup, failure_groups
 from models.states import VideoStatus
 from service.documents import run_url
 from service.door import DoorOf
+from service.videos import owned_by
 
 router = APIRouter(tags=["reruns"])
 
@@ -37,7 +39,7 @@ class RedriveRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    status: VideoStatus = VideoStatus.FAILED
+    status: Literal["failed", "rejected"] = "failed"
     #: One group of failures, as GET /failures names it; None takes all of that status.
     fingerprint: str | None = None
     per_minute: int = Field(30, ge=1, le=600)
@@ -59,6 +61,8 @@ def rerun_video(door: DoorOf, video_id: UUID, request: Annotated[RerunRequest | 
     # Imported here and below: the Prefect client takes a second to import, and the service answers before that.
     from dispatch.rerun import rerun
 
+    with door.transaction() as session:
+        owned_by(session.get(Video, video_id), door.settings.owner_id, video_id)
     run_id = rerun(door.settings, video_id, request.from_stage if request else None)
     return RerunAnswer(video_id=video_id, flow_run_id=run_id, run_url=run_url(run_id, door.settings))
 
@@ -75,5 +79,11 @@ def redrive_videos(door: DoorOf, request: RedriveRequest) -> RedriveAnswer:
     """Rerun a group of failed or rejected videos, spread over time."""
     from dispatch.redrive import redrive
 
-    done = redrive(door.settings, **request.model_dump())
+    done = redrive(
+        door.settings,
+        status=VideoStatus(request.status),
+        fingerprint=request.fingerprint,
+        per_minute=request.per_minute,
+        dry_run=request.dry_run,
+    )
     return RedriveAnswer(**done.model_dump())
