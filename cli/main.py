@@ -4,13 +4,20 @@ Exit codes: 0 done, 1 failed (or rejected, or not up), 2 wrong usage, 130 ended 
 """
 
 import importlib
+import itertools
+import json
+import os
+import re
 import sys
 from typing import Any, Final
 
 import typer
+from pydantic import ValidationError
+from pydantic_settings import SettingsError
 from typer.core import TyperGroup
 
 from core.errors import DailiesError
+from core.settings import Settings
 
 #: Command name → module and function. A module is imported when its command is used or listed in --help,
 #: so each one imports what is slow (Prefect, torch, SQLAlchemy) inside its functions.
@@ -22,6 +29,7 @@ COMMANDS: Final = {
     "search": "cli.search:search",
     "rerun": "cli.reruns:rerun",
     "failures": "cli.reruns:failures",
+    "adopt": "cli.adopt:adopt",
     "demo": "cli.demo:demo",
     "down": "cli.stack:down",
     "status": "cli.stack:status",
@@ -76,10 +84,47 @@ def dailies() -> None:
     """
 
 
+def wrong_setting(error: ValidationError | SettingsError) -> str | None:
+    """Give a sentence that names the wrong variables; None when the error is not about settings.
+
+    Values are left out: one of them may be a secret.
+    """
+    if isinstance(error, SettingsError):
+        # pydantic-settings says which field it could not read, and quotes it.
+        field = re.search(r'field "(\w+)"', str(error))
+        group = f"DAILIES_{field[1].upper()}" if field else "DAILIES_"
+        given = [name for name in sorted(os.environ) if name.upper().startswith(group) and not _is_json(name)]
+        return f"{' or '.join(given) or group} is not JSON; lists are written [720,360]. See docs/settings.md."
+    if error.title != Settings.__name__:
+        return None
+    wrong = [f"{_variable(each['loc'])}: {each['msg']}" for each in error.errors(include_input=False)]
+    return f"{'; '.join(wrong)}. See docs/settings.md."
+
+
+def _variable(place: tuple[int | str, ...]) -> str:
+    """Name the environment variable of a place in the settings."""
+    names = itertools.takewhile(lambda name: isinstance(name, str), place)
+    return "DAILIES_" + "__".join(str(name).upper() for name in names)
+
+
+def _is_json(name: str) -> bool:
+    try:
+        json.loads(os.environ[name])
+    except ValueError:
+        return False
+    return True
+
+
 def main() -> None:
     """Run the command line; entry point of the `dailies` script."""
     try:
         app()
+    except (ValidationError, SettingsError) as error:
+        sentence = wrong_setting(error)
+        if sentence is None:
+            raise
+        sys.stderr.write(f"dailies: {sentence}\n")
+        sys.exit(2)
     except DailiesError as error:
         sys.stderr.write(f"dailies: {error}\n")
         sys.exit(1)

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from cli.options import HERE, AsJson, DataFolder
+from core.settings import Settings
 from deployments.embedded.status import StackStatus
 
 
@@ -25,6 +26,7 @@ def up(
     """
     from deployments.embedded import stack
 
+    Settings()  # a wrong one is told before anything is started
     if not detach:
         typer.echo("starting; Ctrl-C stops everything")
     if stack.start(data, detach=detach, say=typer.echo) and not detach:

@@ -42,6 +42,11 @@ class Tools:
         """Whether HDR pictures can be brought to SDR."""
         return {"zscale", "tonemap"} <= self.filters
 
+    @property
+    def can_decode_av1(self) -> bool:
+        """Whether AV1 can be decoded on any machine; the decoder called `av1` needs some graphics cards."""
+        return bool({"libdav1d", "libaom-av1"} & self.decoders)
+
 
 def find_tools(settings: MediaSettings) -> Tools:
     """Find ffmpeg and ffprobe: the setting, then PATH, then the wheel; asked once per process.

@@ -146,8 +146,7 @@ def _within_limits(
 def _check_codec(codec: str, tools: Tools) -> None:
     if not accepts_codec(codec):
         raise InvalidMedia("unsupported_codec", f"The video is encoded with {codec}, which is not accepted.")
-    # The wheel's ffmpeg names an AV1 decoder that only works on some graphics cards.
-    if codec == "av1" and not {"libdav1d", "libaom-av1"} & tools.decoders:
+    if codec == "av1" and not tools.can_decode_av1:
         raise InvalidMedia("unsupported_codec", "The video is encoded with AV1, which this server cannot decode.")
 
 

@@ -95,6 +95,9 @@ def test_a_service_that_refuses_is_quoted(service: FakeService, dailies: Dailies
         (["search", " "], "TEXT"),
         (["search", "x", "--limit", "0"], "limit"),
         (["demo", "missing.mp4"], "missing.mp4"),
+        (["rerun", VIDEO_ID, "--dry-run"], "--dry-run goes with a group."),
+        (["rerun", "--failed", "--from", "shots"], "--from goes with one VIDEO."),
+        (["rerun", "--status", "indexed"], "give failed or rejected"),
         (["dance"], "dance"),
     ],
 )
@@ -158,6 +161,44 @@ def test_search_prints_hits_best_first(service: FakeService, dailies: Dailies) -
     assert "0.710" in dailies("search", "a cat").out
     service.answers = {"/search": (200, [])}
     assert "no scenes" in dailies("search", "a cat").out
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DAILIES_MEDIA__CRF", "99"),
+        ("DAILIES_MEDIA__LADDER", "foo"),
+        ("DAILIES_MEDIA__NONSENSE", "1"),
+        ("DAILIES_MEDIA", "{"),
+    ],
+)
+def test_a_wrong_setting_exits_with_2_and_a_sentence_that_names_it(
+    dailies: Dailies, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    ran = dailies("up")
+    assert (ran.code, ran.out) == (2, "")
+    assert dailies("doctor").err == ran.err
+    assert ran.err.startswith("dailies: ")
+    assert name in ran.err
+    assert ran.err.count("\n") == 1
+
+
+def test_a_wrong_secret_is_not_repeated(dailies: Dailies, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DAILIES_STORAGE__SECRET_KEYS", "hush")
+    ran = dailies("doctor")
+    assert ran.code == 2
+    assert "DAILIES_STORAGE__SECRET_KEYS" in ran.err
+    assert "hush" not in ran.err
+
+
+def test_the_doctor_shows_every_layer_of_the_jail_and_how_to_install_dailies(
+    dailies: Dailies, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran = dailies("doctor", "--json")
+    checks = {check["name"]: check for check in ran.json}
+    assert checks.keys() >= {"parent-death", "rlimits", "no-new-privs", "landlock", "seccomp", "tone mapping", "av1"}
+    assert "pip install dailies" not in ran.out
 
 
 @pytest.mark.parametrize("command", ["ingest", "show", "videos", "search", "demo"])
