@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo test unit chaos up down status lint types arch fmt bench clean
+.PHONY: help setup demo test unit chaos up down status lint types arch fmt bench clean purge
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -20,8 +20,9 @@ setup: $(READY) ## install everything into .venv
 demo: $(READY) ## compose a film, turn it into scenes, search them
 	$(BIN)/dailies demo $(ARGS)
 
+# Two at a time: most of what they do is wait for a real stack, and each process starts its own.
 test: $(READY) ## every test, the real stack included (no more than 10 minutes)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --durations 25 $(ARGS)
 
 unit: $(READY) ## the tests that start nothing
 	$(BIN)/python -m pytest tests/unit $(ARGS)
@@ -55,6 +56,10 @@ chaos: $(READY) ## break the real stack for an hour: faults, crash points, recov
 bench: $(READY) ## every benchmark; see benchmarks/README.md
 	$(BIN)/python -m benchmarks $(ARGS)
 
-clean: ## remove build caches, the virtual environment and the stack's data
-	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .dailies
-	find . -name __pycache__ -prune -exec rm -rf {} +
+clean: ## remove what tools and tests left; the virtual environment and the stack's data stay
+	rm -rf build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache test-results
+	find . -path ./$(VENV) -prune -o -path ./.dailies -prune -o -name __pycache__ -prune -exec rm -rf {} +
+
+purge: clean ## stop the stack, then remove its data and the virtual environment: every video is gone
+	if [ -x $(BIN)/dailies ]; then $(BIN)/dailies down --data .dailies; fi
+	rm -rf .dailies $(VENV)

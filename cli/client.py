@@ -82,6 +82,11 @@ class Service:
         answer: Document = self._ask("POST", "/redrive", json=choice)
         return answer
 
+    def adopt(self, *, dry_run: bool) -> Document:
+        """Count the older objects of the bucket, or let them come in."""
+        answer: Document = self._ask("POST", "/videos/upload/adopt", json={"dry_run": dry_run})
+        return answer
+
     def failures(self) -> list[Document]:
         """Give the groups of failed videos."""
         answer: list[Document] = self._ask("GET", "/failures")

@@ -7,6 +7,7 @@ from uuid import UUID
 from prefect.client.schemas.actions import ArtifactCreate
 
 from core.errors import DailiesError
+from core.markdown import escaped
 from core.settings import Settings
 from core.stages import Stage
 from dispatch.runs import prefect_client
@@ -61,9 +62,9 @@ def page(
     kept = [name for name in Stage if name is not Stage.PUBLISH and states.get(name) in _KEPT]
     again = [name for name in Stage if name not in kept]
     parts = [
-        f"# {title}",
+        f"# {escaped(title)}",
         f"**Failed in {stage or at_work or 'no stage'}: `{error_class}`**",
-        sentence,
+        escaped(sentence),
         *([f"```text\n{lines.rstrip()}\n```"] if lines.strip() else []),
         f"**Retry** on this page, or `dailies rerun {str(video_id)[:8]}`, resumes it:",
         f"- reused: {', '.join(kept) or 'nothing is finished yet'}\n- done again: {', '.join(again)}",

@@ -1,5 +1,6 @@
 """Objects nobody announced: the difference between the bucket and the inbox."""
 
+import datetime as dt
 import itertools
 from collections.abc import Iterator
 from typing import Final
@@ -57,6 +58,20 @@ def find_lost(settings: Settings) -> Found:
     return Found(recovered=recovered, adopted=adopted, older=older)
 
 
+def adopt_older(settings: Settings, *, dry_run: bool) -> int:
+    """Let objects that were in the bucket before Dailies was come in, slowly; give how many are waiting outside.
+
+    Raises:
+        StorageUnavailable, DatabaseUnavailable: transient; asking again is safe.
+    """
+    with transaction(settings.database) as session:
+        installed = installation(session)
+        began = installed.installed_at.replace(microsecond=0)
+        if not dry_run:
+            installed.adopted_at = installed.adopted_at or dt.datetime.now(dt.UTC)
+    return sum(found.last_modified < began for found in _unknown(settings))
+
+
 def _unknown(settings: Settings) -> Iterator[ObjectStat]:
     bucket = settings.storage.uploads_bucket
     for page in _pages(object_store(settings.storage).list(bucket)):
@@ -64,7 +79,7 @@ def _unknown(settings: Settings) -> Iterator[ObjectStat]:
             unknown = set(
                 unknown_keys(session, bucket, [(found.key, found.etag, found.last_modified) for found in page])
             )
-        yield from (found for found in page if found.key in unknown)
+        yield from (found for found in page if found.key in unknown and keys.names_an_upload(found.key))
 
 
 def _record(settings: Settings, key: str, queue: Queue) -> int:

@@ -10,13 +10,10 @@ from typing import Any, Final, NamedTuple
 from urllib.parse import unquote_plus
 
 from service.errors import MalformedEvent
+from storage.keys import names_an_upload
 
-#: Longest key an S3 store takes, in bytes of UTF-8.
-MAX_KEY_BYTES: Final = 1024
 #: Where SeaweedFS keeps buckets in its own tree.
 _BUCKETS: Final = "/buckets/"
-#: Where SeaweedFS keeps the parts of unfinished multipart uploads, inside their bucket.
-_PARTS: Final = ".uploads"
 _SNS_TYPES: Final = frozenset({"Notification", "SubscriptionConfirmation", "UnsubscribeConfirmation"})
 
 
@@ -51,18 +48,6 @@ def hints_in(payload: object, bucket: str) -> tuple[Hint, ...]:
     """
     hints = (hint for hint in _hints(payload) if hint.bucket == bucket and names_an_upload(hint.key))
     return tuple(dict.fromkeys(hints))
-
-
-def names_an_upload(key: str) -> bool:
-    """Say whether a key can be an uploaded object's: not a folder, a part, or what no client could write."""
-    try:
-        size = len(key.encode())
-    except UnicodeEncodeError:
-        return False
-    segments = key.split("/")
-    return (
-        0 < size <= MAX_KEY_BYTES and "\x00" not in key and segments[-1] != "" and not {".", "..", _PARTS} & {*segments}
-    )
 
 
 def _hints(payload: object) -> Iterator[Hint]:

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from uuid import UUID
 
 from fastapi import APIRouter
-from pydantic import AfterValidator, BaseModel, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from core.errors import ObjectMissing
 from models import Video, VideoStatus, inbox
@@ -108,3 +108,26 @@ def _record(door: Door, video: Video) -> UploadedVideo:
         row = inbox.record_source(session, source, owner_id=video.owner_id, announced=video.id)
         found = session.get_one(Video, row.video_id)
         return UploadedVideo(video_id=found.id, status=found.status)
+
+
+class AdoptRequest(BaseModel):
+    """Whether only to count."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    dry_run: bool = True
+
+
+class AdoptAnswer(BaseModel):
+    """Objects that were in the bucket before Dailies was and are not in the inbox yet."""
+
+    dry_run: bool
+    older_objects: int
+
+
+@router.post("/adopt")
+def adopt(door: DoorOf, request: AdoptRequest) -> AdoptAnswer:
+    """Count the older objects of the bucket, or let them come in through the backfill queue."""
+    from dispatch.lost import adopt_older
+
+    return AdoptAnswer(dry_run=request.dry_run, older_objects=adopt_older(door.settings, dry_run=request.dry_run))

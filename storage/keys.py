@@ -14,6 +14,10 @@ from core.stages import Stage
 
 #: Longest file name we put into a key; stores allow 1,024 bytes for the whole key.
 MAX_NAME_CHARS: Final = 120
+#: Longest key an S3 store takes, in bytes of UTF-8.
+MAX_KEY_BYTES: Final = 1024
+#: Where SeaweedFS keeps the parts of unfinished multipart uploads, inside their bucket.
+_PARTS: Final = ".uploads"
 _UPLOAD: Final = re.compile(r"videos/(?P<id>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})/[^/]+")
 
 
@@ -38,6 +42,18 @@ def announced_video(key: str) -> UUID | None:
     """Read the video id out of a key made by `upload`; None for every other key."""
     match = _UPLOAD.fullmatch(key)
     return UUID(match["id"]) if match else None
+
+
+def names_an_upload(key: str) -> bool:
+    """Say whether a key can be an uploaded object's: not a folder, a part, or what no client could write."""
+    try:
+        size = len(key.encode())
+    except UnicodeEncodeError:
+        return False
+    segments = key.split("/")
+    return (
+        0 < size <= MAX_KEY_BYTES and "\x00" not in key and segments[-1] != "" and not {".", "..", _PARTS} & {*segments}
+    )
 
 
 def video_prefix(video_id: UUID) -> str:

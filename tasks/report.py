@@ -4,6 +4,7 @@ from typing import Any
 
 from prefect.artifacts import create_link_artifact, create_markdown_artifact
 
+from core.markdown import escaped
 from core.settings import get_settings
 from core.values import DetectedShots, Stills, Ticket, Transcoded, ValidatedSource
 
@@ -19,7 +20,7 @@ def indexed(
     facts = source.facts
     sound = facts.audio_codec or "no sound"
     lines = [
-        f"# {ticket.source.key}",
+        f"# {escaped(ticket.source.key)}",
         (
             f"**In:** {facts.container}, {facts.video_codec}, {facts.width}x{facts.height} at "
             f"{float(facts.frame_rate):.3g} fps, {sound}, {float(transcoded.duration_s):.2f} s, {source.size_bytes:,} bytes"
@@ -56,7 +57,7 @@ def rejected(ticket: Ticket, reason: str, sentence: str) -> None:
     """Tell the verdict."""
     create_markdown_artifact(
         key=f"video-{ticket.video_id}",
-        markdown=f"# {ticket.source.key}\n\n**Rejected: `{reason}`**\n\n{sentence}\n\nNothing was retried: "
+        markdown=f"# {escaped(ticket.source.key)}\n\n**Rejected: `{reason}`**\n\n{sentence}\n\nNothing was retried: "
         "the same file gives the same verdict. Upload a mended file, or change the limits and retry this run.",
         description="Why this file was rejected",
     )

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import Event
@@ -16,6 +17,8 @@ import pytest
 from core.faults import VARIABLE
 from core.settings import MediaSettings, Settings, get_settings
 from deployments.embedded import stack
+from deployments.embedded.layout import Layout
+from deployments.embedded.leftovers import leftovers
 from media.tools import find_tools
 from storage.client import ObjectStore
 
@@ -34,8 +37,8 @@ def _scrubbed_environment(monkeypatch: pytest.MonkeyPatch):
 
 def wait_for(look: Callable[[], T | None], what: str, deadline_s: float = 90.0, every_s: float = 0.15) -> T:
     """Look again and again until something is there; fail with `what` when the deadline passes."""
-    pause = Event()
-    for _ in range(int(deadline_s / every_s)):
+    pause, deadline = Event(), time.monotonic() + deadline_s
+    while time.monotonic() < deadline:
         if found := look():
             return found
         pause.wait(every_s)
@@ -170,9 +173,5 @@ def live() -> Iterator[Live]:
         finally:
             running.close()
             stack.stop(data)
-            left = [
-                process
-                for process in psutil.process_iter(["cmdline"])
-                if str(data) in " ".join(process.info["cmdline"] or [])
-            ]
+            left = leftovers(Layout.of(data))
             assert left == [], "the stack left processes behind"

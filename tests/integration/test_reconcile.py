@@ -10,7 +10,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from sqlalchemy import select, update
 
 from core.settings import Settings
-from dispatch.lost import MAX_WAITING_BACKFILL
+from dispatch.lost import MAX_WAITING_BACKFILL, adopt_older, find_lost
 from dispatch.reconcile import LOCK, UPLOAD_PATIENCE, Recovered, reconcile
 from models import Counter, Installation, Queue, SourceObject, Video, VideoStatus, inbox
 from models.reconciling import try_lock
@@ -218,3 +218,13 @@ def test_without_the_object_store_uploads_expire_all_the_same(settings: Settings
     result = reconciled(settings.model_copy(update={"storage": storage}))
     assert len(result.problems) >= 2
     assert status(settings, late) is VideoStatus.REJECTED
+
+
+def test_older_objects_are_counted_first_and_come_in_once_a_person_says_so(settings: Settings, store: ObjectStore):
+    installed(settings, dt.datetime.now(dt.UTC) + DAY)
+    store.put_bytes(b"film", "older.mp4", "video/mp4", bucket="uploads")
+    assert adopt_older(settings, dry_run=True) == 1
+    assert find_lost(settings).adopted == 0
+    assert adopt_older(settings, dry_run=False) == 1
+    assert find_lost(settings).adopted == 1
+    assert adopt_older(settings, dry_run=True) == 0

@@ -6,7 +6,8 @@ import json
 import pytest
 
 from service.errors import MalformedEvent
-from service.events import MAX_KEY_BYTES, Hint, hints_in, names_an_upload, payload_of
+from service.events import Hint, hints_in, payload_of
+from storage.keys import MAX_KEY_BYTES, names_an_upload
 
 
 def minio(key: str, name: str = "s3:ObjectCreated:Put", bucket: str = "uploads", **extra: object) -> dict:
