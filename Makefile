@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo test unit chaos up down status lint types arch fmt bench clean purge
+.PHONY: help setup demo test unit chaos up down lint types arch fmt bench clean purge
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -32,9 +32,6 @@ up: $(READY) ## start the whole stack here; Ctrl-C stops it
 
 down: $(READY) ## stop the stack started with `make up ARGS=--detach`
 	$(BIN)/dailies down
-
-status: $(READY) ## show the stack's parts
-	$(BIN)/dailies status
 
 lint: $(READY) ## ruff, formatting included
 	$(BIN)/ruff check .

@@ -1,7 +1,7 @@
 """Text-to-video recall of the bundled encoder on real footage, beside the plain form it grew from.
 
-`python -m benchmarks.bundled_encoder` reads the videos in DAILIES_SAMPLES (default: ../shared/videos) and the
-queries in benchmarks/queries/real_footage.json, which were written down before the first result. Choices were
+`python -m benchmarks.bundled_encoder` reads the videos in the folder DAILIES_SAMPLES and the queries in
+benchmarks/queries/real_footage.json, which were written down before the first result. Choices were
 made on one half of the queries; the other half, drawn by the hash of the text, was looked at afterwards.
 """
 
@@ -34,10 +34,10 @@ Rows = NDArray[np.float32]
 
 
 def samples() -> Path:
-    folder = Path(os.environ.get("DAILIES_SAMPLES", Path(__file__).parents[2] / "shared" / "videos"))
-    if not folder.is_dir():
-        sys.exit(f"no sample videos in {folder}: set DAILIES_SAMPLES to a folder that holds the files of {QUERIES}")
-    return folder
+    folder = os.environ.get("DAILIES_SAMPLES")
+    if not folder or not Path(folder).is_dir():
+        sys.exit(f"set DAILIES_SAMPLES to a folder that holds the videos named in {QUERIES}")
+    return Path(folder)
 
 
 def read_frames(tools: Tools, video: Path) -> NDArray[np.uint8]:

@@ -1,7 +1,7 @@
 """Shot detectors side by side: precision, recall, F1 and speed, each in the same run on the same films.
 
-`python -m benchmarks.shots [--boundaries N] [--seed S]` composes a film of its own and, where DAILIES_SAMPLES
-(default ../shared/videos) has a `scenebench` folder inside or beside it, also judges on that real footage.
+`python -m benchmarks.shots [--boundaries N] [--seed S]` composes a film of its own and, where the folder
+DAILIES_SAMPLES has a `scenebench` folder inside, also judges on that real footage.
 A hit: within 2 frames of a cut, or inside a gradual transition (2 frames wider); one detection, one boundary.
 """
 
@@ -149,26 +149,26 @@ def row(name: str, found: list[int], truth: list[Boundary], speed: float) -> Non
     )
 
 
+def sample_folder() -> Path | None:
+    folder = os.environ.get("DAILIES_SAMPLES")
+    if folder and Path(folder).is_dir():
+        return Path(folder)
+    print("set DAILIES_SAMPLES to a folder of videos to judge on real footage; photographs only", file=sys.stderr)
+    return None
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--boundaries", type=int, default=500)
     parser.add_argument("--seed", type=int, default=1)
     wanted = parser.parse_args()
     tools = find_tools(MediaSettings())
-    folder = Path(os.environ.get("DAILIES_SAMPLES", Path(__file__).parents[2] / "shared" / "videos"))
-    samples = folder if folder.is_dir() else None
-    if samples is None:
-        print(f"no sample videos in {folder} (DAILIES_SAMPLES): photographs only", file=sys.stderr)
-    for bench in (folder / "scenebench", folder.parent / "scenebench"):
-        if (bench / "truth_dev.json").is_file():
-            facts = json.loads((bench / "truth_dev.json").read_text())
-            report(
-                "composed real footage (dev)",
-                bench / "dev.mp4",
-                [Boundary(t["start"], t["end"]) for t in facts["truth"]],
-                tools,
-            )
-            break
+    samples = sample_folder()
+    bench = samples / "scenebench" if samples else None
+    if bench and (bench / "truth_dev.json").is_file():
+        facts = json.loads((bench / "truth_dev.json").read_text())
+        truth = [Boundary(t["start"], t["end"]) for t in facts["truth"]]
+        report("composed real footage (dev)", bench / "dev.mp4", truth, tools)
     with tempfile.TemporaryDirectory() as scratch:
         film = Path(scratch) / "film.mp4"
         truth = compose(film, wanted.boundaries, wanted.seed, samples, tools)
