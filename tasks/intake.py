@@ -4,10 +4,10 @@ from uuid import UUID
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
-from prefect.context import get_run_context
 from prefect.results import get_result_store
 
 from core import faults
+from core.agreed import RESULT_BLOCK
 from core.errors import MissingDependency
 from core.settings import get_settings
 from core.values import Ticket
@@ -15,7 +15,7 @@ from models import attempts, ledger
 from models.session import ping, transaction
 from storage.client import object_store
 from tasks import scratch
-from tasks.result_store import BLOCK_REFERENCE, DailiesManifests
+from tasks.result_store import DailiesManifests
 from tasks.retries import JITTER, STORES, is_transient
 from tasks.stage import flow_run_id
 
@@ -60,9 +60,8 @@ def require_manifest_store() -> None:
     Raises:
         MissingDependency: this process would keep them elsewhere, and nothing could be resumed (permanent).
     """
-    get_run_context()
     if not isinstance(get_result_store().result_storage, DailiesManifests):
         raise MissingDependency(
-            f"Results would be kept in the wrong place: set PREFECT_DEFAULT_RESULT_STORAGE_BLOCK={BLOCK_REFERENCE} "
+            f"Results would be kept in the wrong place: set PREFECT_DEFAULT_RESULT_STORAGE_BLOCK={RESULT_BLOCK} "
             "for the worker, and run bootstrap."
         )

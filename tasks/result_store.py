@@ -12,6 +12,7 @@ from typing import ClassVar, Final
 from prefect.filesystems import WritableFileSystem
 
 from core import faults
+from core.agreed import RESULT_BLOCK
 from core.errors import ObjectMissing
 from core.settings import get_settings
 from storage import keys
@@ -19,9 +20,8 @@ from storage.client import ObjectStore, object_store
 from storage.records import named_files
 from tasks.patience import patiently
 
-BLOCK_NAME: Final = "main"
-#: `PREFECT_DEFAULT_RESULT_STORAGE_BLOCK` must say this in every process that runs flows.
-BLOCK_REFERENCE: Final = f"dailies-manifests/{BLOCK_NAME}"
+#: The block's own name; `PREFECT_DEFAULT_RESULT_STORAGE_BLOCK` must say RESULT_BLOCK in every process that runs flows.
+BLOCK_NAME: Final = RESULT_BLOCK.partition("/")[2]
 
 
 class DailiesManifests(WritableFileSystem):
