@@ -61,12 +61,12 @@ def test_after_a_kill_retry_finds_finished_stages_cached(
     assert states["validate"] == "Cached"
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("retry", [retry_in_v2])
+@pytest.mark.long
+@pytest.mark.parametrize("retry", [retry_in_v2, retry_in_v1])
 def test_after_exhausted_retries_retry_finds_finished_stages_cached(
     live: "Live", page: Page, make_clip: Callable[..., Path], retry: Callable[[Page, str, str], None]
 ):
-    key = live.put(make_clip("outage.mp4", seconds=4.0, size="1280x720"))
+    key = live.put(make_clip(f"outage-{retry.__name__}.mp4", seconds=4.0, size="1280x720"))
     video = live.wait_for(lambda: live.videos(key), "the video", 30)[0]
     run_id = reached(live, video["video_id"], "transcode", "running")["flow_run_id"]
     database = make_url(live.settings.database.url.get_secret_value())

@@ -25,7 +25,6 @@ def test_there_are_at_least_a_dozen_kinds_of_fault():
     assert len(KINDS) >= 12
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(420)
 def test_a_short_campaign_loses_nothing_and_leaves_nothing():
     tally = campaign.run(SEED, minutes=0.6, uploads=8, faults=7, kinds=KINDS_OF_SHORT_FORM, settle_s=240)
