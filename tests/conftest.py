@@ -133,6 +133,15 @@ class Live:
         """Give a flow run as Prefect has it."""
         return self.prefect.get(f"/flow_runs/{run_id}").raise_for_status().json()
 
+    def ended_run(self, run_id: str) -> dict[str, Any]:
+        """Wait for a flow run's end, which comes a moment after its video's, and give it."""
+
+        def look() -> dict[str, Any] | None:
+            run = self.run(run_id)
+            return run if run["state"]["type"] in ("COMPLETED", "FAILED", "CRASHED") else None
+
+        return wait_for(look, f"run {run_id} has ended", 60)
+
     def task_runs(self, run_id: str) -> list[dict[str, Any]]:
         """Give a flow run's task runs, in the order of their starts."""
         body = {"flow_runs": {"id": {"any_": [run_id]}}, "limit": 200}

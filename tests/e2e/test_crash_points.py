@@ -91,7 +91,6 @@ def test_every_task_is_a_boundary_with_a_case():
     assert set(task_names()) == set(WRITES)
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(400)
 def test_a_kill_at_any_write_loses_nothing_and_repeats_nothing(live: "Live", make_clip: Callable[..., Path]):
     clips = [make_clip(f"kill-{n}.mp4", ("red", "blue"), seconds=0.6 + n / 50) for n in range(LANES)]
@@ -137,7 +136,6 @@ def named(live: "Live", video_id: str) -> set[str]:
     return records | {file.key for record in records for file in named_files(live.store.read(bucket, record))}
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_a_lost_answer_at_any_write_is_asked_for_again_by_itself(live: "Live", make_clip: Callable[..., Path]):
     clips = [make_clip(f"lost-{n}.mp4", ("green", "blue"), seconds=0.6 + n / 50) for n in range(2)]

@@ -109,7 +109,6 @@ def test_a_run_that_prefect_lost_is_asked_for_again(live: "Live", make_clip: Cal
     assert stage(done, "validate")["reused"]
 
 
-@pytest.mark.slow
 def test_a_frozen_process_that_was_overtaken_changes_nothing_when_it_wakes(
     live: "Live", make_clip: Callable[..., Path]
 ):
