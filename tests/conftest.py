@@ -24,6 +24,12 @@ from storage.client import ObjectStore
 
 T = TypeVar("T")
 
+# Prefect reads these when it is imported. Without them a test that asks for a run would start a server of its own,
+# with a database in the home of whoever runs the tests; nobody listens at this address.
+_PREFECT_HOME = tempfile.TemporaryDirectory(prefix="dailies-prefect-", ignore_cleanup_errors=True)
+os.environ["PREFECT_HOME"] = _PREFECT_HOME.name
+os.environ["PREFECT_API_URL"] = "http://127.0.0.1:9/api"
+
 
 @pytest.fixture(autouse=True)
 def _scrubbed_environment(monkeypatch: pytest.MonkeyPatch):

@@ -21,15 +21,18 @@ RESULTS = Path(__file__).parents[2] / "test-results"
 
 
 @pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if program is None:
         message = "no Chromium found: install it (Debian: apt-get install chromium) to run the browser tests"
         if os.environ.get("CI", "").lower() == "true":
             pytest.fail(message)
         pytest.skip(message)
+    # A home of its own: Chromium writes caches and settings into it.
+    home = str(tmp_path_factory.mktemp("browser"))
+    surroundings = {**os.environ, "HOME": home, "XDG_CACHE_HOME": home, "XDG_CONFIG_HOME": home}
     with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=program, args=ARGUMENTS)
+        started = playwright.chromium.launch(executable_path=program, args=ARGUMENTS, env=surroundings)
         yield started
         started.close()
 
