@@ -36,6 +36,7 @@ def _scrubbed_environment(monkeypatch: pytest.MonkeyPatch):
     """No setting of the person who runs the tests may change what they see."""
     for name in [name for name in os.environ if name.startswith(("DAILIES_", "PREFECT_"))]:
         monkeypatch.delenv(name)
+    monkeypatch.setenv("PREFECT_HOME", _PREFECT_HOME.name)  # for the processes that tests start
     get_settings.cache_clear()
     yield
     get_settings.cache_clear()
