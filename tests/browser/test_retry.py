@@ -62,6 +62,7 @@ def test_after_a_kill_retry_finds_finished_stages_cached(
 
 
 @pytest.mark.long
+@pytest.mark.timeout(480)
 @pytest.mark.parametrize("retry", [retry_in_v2, retry_in_v1])
 def test_after_exhausted_retries_retry_finds_finished_stages_cached(
     live: "Live", page: Page, make_clip: Callable[..., Path], retry: Callable[[Page, str, str], None]
