@@ -2,9 +2,12 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
 
 from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
+from starlette.staticfiles import StaticFiles
 
 from core.settings import Settings, get_settings
 from service import files, health, reruns, search, uploads, videos, webhook
@@ -20,6 +23,9 @@ from service.sweep import (
     reconcile_all,
     settle_runs,
 )
+
+#: What pages load from us and nobody else; hls.js is the full build, because the light one plays no separate sound.
+STATIC: Final = Path(__file__).parent / "static"
 
 
 def create_app(
@@ -60,4 +66,5 @@ def create_app(
     answer_errors(app)
     for part in (health, webhook, uploads, videos, reruns, files, search):
         app.include_router(part.router)
+    app.mount("/static", StaticFiles(directory=STATIC), name="static")
     return app

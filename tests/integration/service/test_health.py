@@ -40,3 +40,10 @@ def test_neither_torch_nor_prefect_is_imported_before_it_is_needed() -> None:
 def test_the_schema_of_the_door_can_be_read(client: TestClient) -> None:
     paths = client.get("/openapi.json").json()["paths"]
     assert {"/events/object-created", "/videos", "/videos/{video_id}/files/{path}", "/search"} <= paths.keys()
+
+
+def test_pages_get_the_player_from_the_service_itself(client: TestClient) -> None:
+    answer = client.get("/static/hls.min.js")
+    assert answer.status_code == 200
+    assert "javascript" in answer.headers["content-type"]
+    assert client.get("/static/nothing.js").json()["error"] == "not_found"
