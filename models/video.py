@@ -2,10 +2,11 @@
 
 import datetime as dt
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, Index, func, text
+from sqlalchemy import CheckConstraint, Computed, Index, func, text
+from sqlalchemy.dialects.postgresql import TSVECTOR
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from models.base import Base, Created, Id, enum_by_value
@@ -16,6 +17,12 @@ if TYPE_CHECKING:
     from models.scene import Scene, Shot
     from models.source_object import SourceObject
     from models.stage_run import StageRun
+
+#: What full text looks for: words of the title weigh more than those of the description.
+_WORDS: Final = (
+    "setweight(to_tsvector('dailies'::regconfig, title), 'A') || "
+    "setweight(to_tsvector('dailies'::regconfig, COALESCE(description, '')), 'B')"
+)
 
 
 class Video(Base):
@@ -30,6 +37,8 @@ class Video(Base):
     description: Mapped[str | None]
     file_name: Mapped[str | None]
     content_type: Mapped[str | None]
+    #: Made by the database from title and description; never read, only searched.
+    words: Mapped[str] = mapped_column(TSVECTOR, Computed(_WORDS, persisted=True), deferred=True)
 
     sha256: Mapped[str | None]
     size_bytes: Mapped[int | None]
@@ -74,5 +83,6 @@ class Video(Base):
         CheckConstraint("status <> 'indexed' OR indexed_at IS NOT NULL", name="indexed_has_time"),
         Index("ix_video_status_created", "status", "created_at"),
         Index("ix_video_owner_created", "owner_id", "created_at"),
+        Index("ix_video_words", "words", postgresql_using="gin"),
         Index("ix_video_error_fingerprint", "error_fingerprint", postgresql_where=text("status = 'failed'")),
     )
