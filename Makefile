@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo test unit chaos up down lint types arch fmt bench clean purge
+.PHONY: help setup demo test unit chaos env up down lint types arch fmt bench clean purge
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -15,7 +15,10 @@ $(READY): pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
 	touch $@
 
-setup: $(READY) ## install everything into .venv
+setenv: $(READY) ## write the secrets that docker-compose.yml needs to .env; what is there stays
+	$(BIN)/python -m deployments.compose.env
+
+up: $(READY) ## install everything into .venv
 
 demo: $(READY) ## compose a film, turn it into scenes, search them
 	$(BIN)/dailies demo $(ARGS)

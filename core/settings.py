@@ -64,6 +64,9 @@ class EventsSettings(Group):
     """The object store's webhook."""
 
     token: SecretStr = Field(SecretStr(""), description="bearer token the store sends; empty refuses every event")
+    target: str = Field(
+        "", description="ARN under which the store knows the webhook; bootstrap subscribes it to the uploads bucket"
+    )
 
 
 class ServiceSettings(Group):

@@ -97,7 +97,7 @@ def deployments(path: Path = PREFECT_YAML) -> list[Deployment]:
 
 
 def bootstrap_stores(settings: Settings) -> None:
-    """Migrate the database and make the buckets.
+    """Migrate the database, make the buckets and subscribe our webhook to the uploads.
 
     Raises:
         DatabaseUnavailable, StorageUnavailable: transient.
@@ -107,6 +107,8 @@ def bootstrap_stores(settings: Settings) -> None:
     store = object_store(settings.storage)
     for bucket in (settings.storage.uploads_bucket, settings.storage.derived_bucket):
         store.ensure_bucket(bucket)
+    if target := settings.events.target:
+        store.announce_uploads(target)
 
 
 def bootstrap_workflow(settings: Settings) -> None:

@@ -12,6 +12,7 @@ from typing import Final
 import urllib3
 from minio import Minio
 from minio.deleteobjects import DeleteObject
+from minio.notificationconfig import QueueConfig
 from pydantic import BaseModel, ConfigDict
 
 from core.errors import ObjectChanged, ObjectMissing, StorageUnavailable
@@ -79,6 +80,21 @@ class ObjectStore:
             if self._client.bucket_exists(bucket):
                 return False
             self._client.make_bucket(bucket)
+            return True
+
+    def announce_uploads(self, target: str) -> bool:
+        """Let the store tell `target` (an ARN it knows) of every new upload; say whether that was new to it.
+
+        Other subscriptions of the bucket stay as they are.
+        """
+        bucket = self.settings.uploads_bucket
+        with storage_errors(f"Subscribing {target} to bucket {bucket}"):
+            found = self._client.get_bucket_notification(bucket)
+            if any(queue.queue == target for queue in found.queue_config_list):
+                return False
+            wanted = QueueConfig(["s3:ObjectCreated:*"], config_id="dailies", queue=target)
+            found.queue_config_list.append(wanted)
+            self._client.set_bucket_notification(bucket, found)
             return True
 
     def stat(self, bucket: str, key: str, version_id: str | None = None) -> ObjectStat:

@@ -1,0 +1,137 @@
+"""docker-compose.yml as a document: what would rot unseen where no Docker engine is."""
+
+import re
+import shutil
+import stat
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from core.agreed import EVENTS_PATH
+from core.settings import Settings
+from deployments.compose import env
+from deployments.embedded.workflow import CLIENT
+
+ROOT = Path(__file__).parents[3]
+FILE = ROOT / "docker-compose.yml"
+
+
+@pytest.fixture(scope="module")
+def services() -> dict[str, dict[str, Any]]:
+    return yaml.safe_load(FILE.read_text())["services"]
+
+
+@pytest.fixture(scope="module")
+def ours(services: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    return {name: s for name, s in services.items() if "DAILIES_DATABASE__URL" in s["environment"]}
+
+
+def test_every_image_is_pinned_to_a_version(services: dict[str, dict[str, Any]]) -> None:
+    for name, service in services.items():
+        tag = service["image"].partition(":")[2]
+        assert re.search(r"\d", tag), f"{name}: {service['image']}"
+
+
+def test_ports_are_published_on_the_loopback_only(services: dict[str, dict[str, Any]]) -> None:
+    published = [port for service in services.values() for port in service.get("ports", [])]
+    assert published
+    assert [port for port in published if not port.startswith("127.0.0.1:")] == []
+
+
+def test_every_lasting_service_is_restarted_bounded_and_asked_how_it_is(services: dict[str, dict[str, Any]]) -> None:
+    for name, service in services.items():
+        if name == "bootstrap":
+            continue
+        assert service["restart"] == "unless-stopped", name
+        assert "mem_limit" in service, name
+        # Background work listens nowhere; when it stops, its process ends and is restarted.
+        assert "healthcheck" in service or name == "prefect-services", name
+
+
+def test_our_containers_have_no_rights_they_do_not_need(services: dict[str, dict[str, Any]]) -> None:
+    for name, service in services.items():
+        if service["image"].startswith("dailies:"):
+            assert service["read_only"], name
+            assert service["cap_drop"] == ["ALL"], name
+            assert service["security_opt"] == ["no-new-privileges:true"], name
+
+
+def test_no_secret_is_written_in_the_file(services: dict[str, dict[str, Any]]) -> None:
+    secret = re.compile(r"PASSWORD|SECRET|TOKEN|AUTH|ACCESS_KEY|URL$")
+    for name, service in services.items():
+        for variable, value in service["environment"].items():
+            if secret.search(variable) and ("@" in str(value) or not variable.endswith("URL")):
+                assert re.search(r"\$\{[A-Z_]+:\?", str(value)), f"{name}: {variable}"
+
+
+def test_all_processes_of_ours_agree_with_the_embedded_stack_about_prefect(ours: dict[str, dict[str, Any]]) -> None:
+    cosmetic = {"PREFECT_LOGGING_COLORS", "PREFECT_CLI_COLORS", "PREFECT_CLI_PROMPT"}
+    wanted = {name: value for name, value in CLIENT.items() if name not in cosmetic}
+    assert ours
+    for name, service in ours.items():
+        assert wanted.items() <= service["environment"].items(), name
+
+
+def test_every_variable_of_ours_is_a_setting(ours: dict[str, dict[str, Any]]) -> None:
+    for name, service in ours.items():
+        for variable in service["environment"]:
+            if variable.startswith("DAILIES_"):
+                group, _, field = variable.removeprefix("DAILIES_").lower().partition("__")
+                assert group in Settings.model_fields, f"{name}: {variable}"
+                kind = Settings.model_fields[group].annotation
+                assert not field or field in getattr(kind, "model_fields", {}), f"{name}: {variable}"
+
+
+def test_the_store_announces_uploads_where_the_service_listens(services: dict[str, dict[str, Any]]) -> None:
+    endpoint = services["store"]["environment"]["MINIO_NOTIFY_WEBHOOK_ENDPOINT_DAILIES"]
+    port = services["service"]["environment"]["DAILIES_SERVICE__PORT"]
+    assert endpoint == f"http://service:{port}{EVENTS_PATH}"
+
+
+def test_env_file_gets_what_compose_asks_for_and_only_its_owner_reads_it(tmp_path: Path) -> None:
+    env.write(tmp_path / ".env")
+    asked = set(re.findall(r"\$\{([A-Z_]+):\?", FILE.read_text()))
+    assert asked == set(env.SECRETS)
+    assert stat.S_IMODE((tmp_path / ".env").stat().st_mode) == 0o600
+    assert asked == {line.partition("=")[0] for line in (tmp_path / ".env").read_text().split()}
+
+
+def test_env_file_that_is_there_is_completed_and_never_changed(tmp_path: Path) -> None:
+    path = tmp_path / ".env"
+    path.write_text("# mine\nREDIS_PASSWORD=kept\nPOSTGRES_PASSWORD=\nWORKER_MEMORY=4g\n")
+    added = env.write(path)
+    lines = path.read_text().splitlines()
+    assert {"# mine", "REDIS_PASSWORD=kept", "WORKER_MEMORY=4g"} < set(lines)
+    assert "POSTGRES_PASSWORD" in added
+    assert "REDIS_PASSWORD" not in added
+    assert len([line for line in lines if line.startswith("POSTGRES_PASSWORD=")]) == 1
+    assert env.write(path) == ()
+
+
+def test_compose_accepts_the_file_with_secrets_and_names_what_is_missing_without(tmp_path: Path) -> None:
+    compose = shutil.which("docker-compose")
+    if compose is None:
+        pytest.skip("docker-compose is not installed; `apt-get install docker-compose` brings it (no engine is needed)")
+    env.write(tmp_path / ".env")
+
+    def config(file: Path) -> subprocess.CompletedProcess[str]:
+        argv = [compose, "--env-file", str(file), "--file", str(FILE), "config", "--quiet"]
+        return subprocess.run(argv, capture_output=True, text=True, env={"PATH": "/usr/bin:/bin"}, check=False)
+
+    assert config(tmp_path / ".env").returncode == 0
+    (tmp_path / "empty").write_text("")
+    refused = config(tmp_path / "empty")
+    assert refused.returncode != 0
+    assert "run make env" in refused.stderr
+
+
+def test_dockerfile_passes_the_linter() -> None:
+    hadolint = shutil.which("hadolint", path=f"{Path(sys.executable).parent}:/usr/bin:/usr/local/bin")
+    if hadolint is None:
+        pytest.skip("hadolint is not installed; `make setup` brings it on Linux x86-64")
+    done = subprocess.run([hadolint, ROOT / "deployments/Dockerfile"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
