@@ -1,33 +1,16 @@
-"""What people ask: videos, their parts, and scenes nearest to a vector."""
+"""What people ask: videos, their parts, and which encoder answers searches."""
 
 import datetime as dt
 from collections.abc import Sequence
 from uuid import UUID
 
-from pgvector.sqlalchemy import HALFVEC
-from pydantic import BaseModel, ConfigDict
-from sqlalchemy import cast, select, tuple_
+from sqlalchemy import select, tuple_
 from sqlalchemy.orm import Session, selectinload
 
-from models.encoder import Encoder, SceneEmbedding
-from models.scene import Scene
+from models.encoder import Encoder
 from models.source_object import SourceObject
 from models.states import VideoStatus
 from models.video import Video
-
-
-class SceneHit(BaseModel):
-    """One scene that answers a search; `score` is the cosine similarity."""
-
-    model_config = ConfigDict(frozen=True)
-
-    scene_id: UUID
-    video_id: UUID
-    start_s: float
-    end_s: float
-    score: float
-    title: str
-    poster_key: str | None
 
 
 def video_with_parts(session: Session, video_id: UUID) -> Video | None:
@@ -79,31 +62,3 @@ def list_videos(
 def active_encoder(session: Session) -> Encoder | None:
     """Give the encoder that answers searches; None before anything was indexed."""
     return session.scalar(select(Encoder).where(Encoder.is_active))
-
-
-def nearest_scenes(
-    session: Session, encoder: Encoder, vector: Sequence[float], *, owner_id: str, limit: int
-) -> list[SceneHit]:
-    """Give the owner's scenes nearest to a unit vector, best first, by an exact scan of one encoder's space."""
-    space = HALFVEC(encoder.dim)
-    distance = cast(SceneEmbedding.vector, space).cosine_distance(cast(list(vector), space))
-    rows = session.execute(
-        select(Scene, Video.title, distance.label("distance"))
-        .join(SceneEmbedding, SceneEmbedding.scene_id == Scene.id)
-        .join(Video, Video.id == Scene.video_id)
-        .where(SceneEmbedding.encoder_id == encoder.id, SceneEmbedding.owner_id == owner_id)
-        .order_by("distance", Scene.id)
-        .limit(limit)
-    )
-    return [
-        SceneHit(
-            scene_id=scene.id,
-            video_id=scene.video_id,
-            start_s=float(scene.start_s),
-            end_s=float(scene.end_s),
-            score=round(1 - float(apart), 4),
-            title=title,
-            poster_key=scene.poster_key,
-        )
-        for scene, title, apart in rows
-    ]

@@ -53,3 +53,16 @@ class Queue(StrEnum):
     BACKFILL = "backfill"
     #: Our own upkeep.
     SYSTEM = "system"
+
+
+class IndexState(StrEnum):
+    """What the vector index of an embedding space is good for; without it searches scan every vector."""
+
+    #: Answers searches.
+    READY = "ready"
+    #: Somebody is making it.
+    BUILDING = "building"
+    #: Left half made by a process that was stopped; the next publication or activation makes it anew.
+    INVALID = "invalid"
+    #: Never made, or removed.
+    MISSING = "missing"

@@ -9,7 +9,8 @@ from pydantic import StringConstraints
 from core.settings import EncoderSettings
 from encoders.catalog import spec_for
 from models import Encoder
-from models.reading import active_encoder, nearest_scenes
+from models.nearest import nearest
+from models.reading import active_encoder
 from service.documents import SceneHitDocument
 from service.door import DoorOf
 from service.errors import OtherEncoder
@@ -29,7 +30,7 @@ def search(door: DoorOf, q: Text, limit: Annotated[int, Query(ge=1, le=200)] = 1
     require_same_space(encoder, door.settings.encoder)
     vector = text_vector(door.settings.encoder, q)
     with door.transaction() as session:
-        hits = nearest_scenes(session, encoder, vector, owner_id=door.settings.owner_id, limit=limit)
+        hits = nearest(session, encoder, vector, owner_id=door.settings.owner_id, limit=limit)
     return [SceneHitDocument.model_validate(hit, from_attributes=True) for hit in hits]
 
 

@@ -25,7 +25,7 @@ from core.values import (
     Ticket,
     Transcoded,
 )
-from models import SourceObject, Video, VideoStatus, attempts, inbox, ledger, publication, reading, reconciling
+from models import SourceObject, Video, VideoStatus, attempts, inbox, ledger, nearest, publication, reading, reconciling
 from models.session import transaction
 
 EPOCH = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
@@ -166,10 +166,10 @@ def test_search_gives_the_nearest_scene_of_the_owner_first(database: DatabaseSet
     with transaction(database) as session:
         encoder = reading.active_encoder(session)
         assert encoder is not None
-        hits = reading.nearest_scenes(session, encoder, [0.0, 1.0, 0.0], owner_id="local", limit=2)
+        hits = nearest.nearest(session, encoder, [0.0, 1.0, 0.0], owner_id="local", limit=2)
         assert next(float(hit.start_s) for hit in hits) == 1.0
         assert hits[0].score == pytest.approx(1.0, abs=1e-3)
-        assert reading.nearest_scenes(session, encoder, [0.0, 1.0, 0.0], owner_id="other", limit=2) == []
+        assert nearest.nearest(session, encoder, [0.0, 1.0, 0.0], owner_id="other", limit=2) == []
 
 
 def test_the_ledger_sums_up_tries_reuse_and_abandoned_rows(database: DatabaseSettings):
