@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import httpx
 import psutil
 import pytest
+from hypothesis import settings as properties
 
 from core.faults import VARIABLE
 from core.settings import MediaSettings, Settings, get_settings
@@ -23,6 +24,10 @@ from media.tools import find_tools
 from storage.client import ObjectStore
 
 T = TypeVar("T")
+
+# How long one example takes says how busy the machine is, and nothing about the code.
+properties.register_profile("dailies", deadline=None)
+properties.load_profile("dailies")
 
 # Prefect reads these when it is imported. Without them a test that asks for a run would start a server of its own,
 # with a database in the home of whoever runs the tests; nobody listens at this address.
