@@ -83,7 +83,7 @@ def check_encoder(encoder: Encoder, *, canaries: bool = True) -> None:
     Raises:
         EncoderUnhealthy: broken, constant, or blind (permanent).
     """
-    frames: Frames = np.load(CANARY_FILE, allow_pickle=False)
+    frames = canary_frames()
     pictures = encoder.encode_frames(frames)
     check_frames(encoder.spec, frames, pictures)
     variance = float(pictures.var(axis=0).mean() * encoder.spec.dim)
@@ -97,6 +97,12 @@ def check_encoder(encoder: Encoder, *, canaries: bool = True) -> None:
     missed = [text for index, text in enumerate(CANARY_TEXTS) if found[index] != index]
     if missed:
         raise _unhealthy(encoder.spec, f"it does not find the picture of {' or '.join(missed)} among four")
+
+
+def canary_frames() -> Frames:
+    """Give the known pictures, which are as unlike as can be: (4, 112, 112, 3)."""
+    frames: Frames = np.load(CANARY_FILE, allow_pickle=False)
+    return frames
 
 
 def _thumbnail(frame: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -5,10 +5,12 @@ from typing import Final
 
 from core.settings import EncoderSettings
 from encoders import catalog, health
+from encoders.confidence import Yardstick
 from encoders.protocol import Encoder
 
 _lock: Final = Lock()
 _resident: Final[dict[tuple[str, str | None, str], Encoder]] = {}
+_yardsticks: Final[dict[tuple[str, str | None, str], Yardstick]] = {}
 
 
 def load(settings: EncoderSettings) -> Encoder:
@@ -18,11 +20,32 @@ def load(settings: EncoderSettings) -> Encoder:
         MissingDependency: a package, checkpoint or device is not there (permanent).
         EncoderUnhealthy: its vectors fail the health check (permanent).
     """
-    identity = (settings.name, settings.revision, settings.device)
     with _lock:
+        identity = _identity(settings)
         if identity not in _resident:
             _resident[identity] = _load(settings)
         return _resident[identity]
+
+
+def yardstick(settings: EncoderSettings) -> Yardstick:
+    """Give what the confidence of hits is measured with in the space of these settings; made once, then kept.
+
+    Raises:
+        MissingDependency, EncoderUnhealthy: as `load` (permanent).
+        AcceleratorBusy: no memory on the device (transient).
+    """
+    from encoders.yardsticks import yardstick_for
+
+    encoder = load(settings)
+    with _lock:
+        identity = _identity(settings)
+        if identity not in _yardsticks:
+            _yardsticks[identity] = yardstick_for(encoder)
+        return _yardsticks[identity]
+
+
+def _identity(settings: EncoderSettings) -> tuple[str, str | None, str]:
+    return settings.name, settings.revision, settings.device
 
 
 def _load(settings: EncoderSettings) -> Encoder:
