@@ -21,10 +21,10 @@ from media.launcher import run_ffmpeg
 from media.sniff import sniff
 from media.tools import Tools
 
-#: Seconds that are decoded at either end.
+#: Seconds that are decoded at either end of most videos.
 _END_S: Final = 2.0
-#: Seconds before the end where decoding begins, tried in turn: without an index (MPEG-TS) seeking may land behind
-#: the last keyframe, from which on nothing can be decoded.
+#: Seconds decoded at either end, tried in turn until there is a picture: without an index (MPEG-TS) seeking may land
+#: behind the last keyframe, from which on nothing can be decoded.
 _WINDOWS_S: Final = (_END_S, 12.0, 60.0)
 #: Seconds before the end from which packets are listed: the last of every stream should be among them.
 _TAIL_S: Final = 5
@@ -198,7 +198,9 @@ def _plausible(facts: MediaFacts, video: probe.Stream, size: int, limits: LimitS
 
 def _with_head(facts: MediaFacts, path: Path, tools: Tools, limits: LimitSettings) -> MediaFacts:
     """Decode the beginning: when the first picture is shown, and what pictures really are."""
-    frames = _unless_refused(lambda: probe.read_head_frames(path, tools, limits, _END_S)) or []
+    # A cut without re-encoding begins with pictures that are decoded and not shown, up to a whole GOP of them.
+    looks = (_unless_refused(partial(probe.read_head_frames, path, tools, limits, length)) for length in _WINDOWS_S)
+    frames = next(filter(None, looks), None)
     if not frames:
         raise InvalidMedia("damaged", "The beginning of the video cannot be decoded.")
     for frame in frames:

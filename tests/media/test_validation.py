@@ -136,6 +136,12 @@ def test_an_anamorphic_picture_is_described_with_square_pixels(make, tools, limi
     assert (inspect(path, tools, limits).width, inspect(path, tools, limits).height) == (262, 144)
 
 
+def test_a_film_cut_without_encoding_begins_with_pictures_that_are_not_shown(make, tools, limits):
+    long_gop = make("long_gop.mp4", "-f", "lavfi", "-i", "testsrc2=r=25:s=320x180:d=6", *H264, "-g", "500")
+    cut = make("cut.mp4", "-ss", "4", "-i", str(long_gop), "-c", "copy")
+    assert 1.9 < inspect(cut, tools, limits).duration_s < 2.1
+
+
 def test_media_time_zero_is_the_first_picture(late_start, negative_start, tools, limits):
     assert float(inspect(late_start, tools, limits).start_s) == pytest.approx(1.4, abs=0.03)
     assert float(inspect(negative_start, tools, limits).start_s) == pytest.approx(-1, abs=0.1)
