@@ -92,6 +92,7 @@ def _python(_data: Path) -> Iterable[Check]:
 
 
 def _media(_data: Path) -> Iterable[Check]:
+    from media.rung_encoders import require_encoder
     from media.tools import find_tools
 
     try:
@@ -104,6 +105,12 @@ def _media(_data: Path) -> Iterable[Check]:
     if "libx264" not in tools.encoders:
         mend = "install an ffmpeg that is built with libx264, or set DAILIES_MEDIA__FFMPEG to one"
         yield Check(name="libx264", verdict=Verdict.MISSING, found="this ffmpeg cannot encode H.264", mend=mend)
+    encoder = Settings().media.encoder
+    try:
+        require_encoder(Settings().media, tools)
+        yield Check(name="rungs", verdict=Verdict.OK, found=f"made with {encoder}")
+    except MissingDependency as error:
+        yield Check(name="rungs", verdict=Verdict.MISSING, found=f"{encoder} does not work here", mend=str(error))
     if tools.can_tone_map:
         yield Check(name="tone mapping", verdict=Verdict.OK, found="zscale filter")
     else:

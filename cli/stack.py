@@ -25,8 +25,9 @@ def up(
       dailies up --data /srv/two   a second stack beside the first
     """
     from deployments.embedded import stack
+    from media.rung_encoders import require_encoder
 
-    Settings()  # a wrong one is told before anything is started
+    require_encoder(Settings().media)  # what is wrong or missing is told before anything is started
     if not detach:
         typer.echo("starting; Ctrl-C stops everything")
     if stack.start(data, detach=detach, say=typer.echo) and not detach:

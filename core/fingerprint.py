@@ -44,7 +44,7 @@ def validated(settings: Settings, source: SourceVersion, generation: int = 0) ->
 
 def rendition(settings: Settings, sha256: str, rung: Rung, generation: int = 0) -> str:
     """Name one rendition; other rungs do not enter."""
-    media = settings.media.model_dump(mode="json", include={"preset", "segment_s", "audio_bitrate_kbps"})
+    media = settings.media.model_dump(mode="json", include={"encoder", "preset", "segment_s", "audio_bitrate_kbps"})
     return _stage(Stage.TRANSCODE, generation, [sha256], {**media, "rung": rung.model_dump(mode="json")})
 
 

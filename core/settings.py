@@ -25,6 +25,9 @@ Preset = Literal[
     "placebo",
 ]
 
+#: What makes the rungs; the analysis proxy is always made by libx264.
+RungEncoder = Literal["libx264", "h264_nvenc", "libsvtav1"]
+
 
 def _size(n: int) -> ByteSize:
     return TypeAdapter(ByteSize).validate_python(n)
@@ -103,8 +106,11 @@ class MediaSettings(Group):
         dt.timedelta(seconds=60), description="end a media process that makes no progress for this long"
     )
     ladder: tuple[int, ...] = Field((1080, 720, 360), description="short sides of the rungs in pixels, largest first")
-    preset: Preset = Field("veryfast", description="x264 preset, from `ultrafast` to `placebo`")
-    crf: int = Field(23, ge=0, le=51, description="x264 constant rate factor of every rung")
+    encoder: RungEncoder = Field(
+        "libx264", description="what makes the rungs: `libx264`, `h264_nvenc` or `libsvtav1`; ffmpeg must have it"
+    )
+    preset: Preset = Field("veryfast", description="speed by x264's names, from `ultrafast` to `placebo`")
+    crf: int = Field(23, ge=0, le=51, description="constant rate factor of every rung, on x264's scale")
     segment_s: int = Field(2, ge=1, le=10, description="seconds between forced keyframes (HLS segment length)")
     chunk_s: int = Field(60, ge=2, description="seconds of source in a chunk; used by chunked transcoding")
     audio_bitrate_kbps: int = Field(128, ge=16, le=512, description="AAC bitrate")

@@ -18,6 +18,7 @@ from media.filters import plain, video_graph
 from media.ladder import proxy_size
 from media.launcher import Completed, Progress, run_ffmpeg
 from media.probe import read_packets
+from media.rung_encoders import require_encoder, rung_args
 from media.timing import FrameTimes, frame_times
 from media.tools import Tools
 from media.transcode import (
@@ -26,7 +27,6 @@ from media.transcode import (
     count_losses,
     on_frames,
     proxy_args,
-    rung_args,
     source_args,
     video_args,
 )
@@ -103,7 +103,10 @@ def encode_chunk(
     Raises:
         InvalidMedia: damaged beyond reading, or more frames than allowed (permanent).
         EncoderKilled, EncoderStalled, ScratchFull: try again (transient).
+        MissingDependency: the encoder of the rungs does not work here (permanent).
     """
+    if rungs:
+        require_encoder(settings, tools)
     names = {rung.name: f"{rung.name}.mp4" for rung in rungs}
     piece = folder / (PROXY_NAME if with_proxy else next(iter(names.values())))
     expected = _first_picture(source, facts, chunk, limits, tools)
@@ -153,10 +156,14 @@ def chunk_args(
     sizes = [(rung.width, rung.height) for rung in rungs]
     sizes += [proxy_size(facts, settings.proxy_short_side)] if with_proxy else []
     is_whole = chunk.index == 0 and chunk.end_s is None
-    graph = video_graph(
-        facts, sizes, can_tone_map=tools.can_tone_map, select=None if is_whole else _interval(facts, chunk)
-    )
     start, end = Fraction(chunk.start_s), chunk.end_s
+    graph = video_graph(
+        facts,
+        sizes,
+        can_tone_map=tools.can_tone_map,
+        select=None if is_whole else _interval(facts, chunk),
+        until_s=None if end is None else Fraction(facts.start_s) + Fraction(end),
+    )
     lead = max(Fraction(0), start - lead_s)
     args = source_args(
         source, limits, tools, seek_s=lead or None, length_s=None if end is None else Fraction(end) - lead + _TAIL_S

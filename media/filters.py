@@ -8,6 +8,8 @@ from core.values import MediaFacts
 
 #: Steps back in time beyond this are a restarted clock; smaller ones are jitter of a single picture.
 _RESTART_S: Final = 0.5
+#: Seconds by which a picture may come out of the decoder late without being missed.
+_JITTER_S: Final = Fraction(1, 4)
 #: PQ and HLG to BT.709, in linear light; hable keeps detail in bright parts.
 _TONE_MAP: Final = (
     "zscale=t=linear:npl=100,format=gbrpf32le,zscale=p=bt709,tonemap=hable:desat=0,zscale=t=bt709:m=bt709:r=tv"
@@ -15,7 +17,12 @@ _TONE_MAP: Final = (
 
 
 def video_graph(
-    facts: MediaFacts, sizes: Sequence[tuple[int, int]], *, can_tone_map: bool, select: str | None = None
+    facts: MediaFacts,
+    sizes: Sequence[tuple[int, int]],
+    *,
+    can_tone_map: bool,
+    select: str | None = None,
+    until_s: Fraction | None = None,
 ) -> str:
     """Build the graph from the first video stream to one output [v0], [v1]… per size.
 
@@ -23,8 +30,11 @@ def video_graph(
 
     Args:
         select: expression in `t` (source clock) that says which pictures enter; None lets all in.
+        until_s: source clock from which on `select` lets nothing in: decoding ends there.
     """
-    head = [f"select='{select}'"] if select else []
+    # select alone would have everything decoded that is read; trim alone rounds to microseconds.
+    head = [f"trim=end={float(until_s + _JITTER_S):.6f}"] if until_s is not None else []
+    head += [f"select='{select}'"] if select else []
     # Fields are woven apart before anything scales them together; only pictures flagged so, once each.
     head += ["bwdif=mode=send_frame:deint=interlaced"] if facts.is_interlaced else []
     head += [f"setpts='{_shifted(facts) if select else _mended(facts)}'"]

@@ -10,6 +10,7 @@ from media.allowed import own_input_args
 from media.boxes import Box, boxes_in, children, payload, top_boxes
 from media.fragments import box, fragment_head, samples_of
 from media.launcher import run_ffmpeg
+from media.rung_encoders import codec_string
 from media.tools import Tools
 
 _COPY_BYTES: Final = 1 << 20
@@ -63,13 +64,15 @@ def mux(video: Path, audio: Path | None, target: Path, tools: Tools) -> Path:
 
 
 def rung_codec(path: Path) -> str:
-    """Name the codec of a joined rung as RFC 6381 does: avc1.PPCCLL, from its decoder record."""
+    """Name the codec of a joined rung as RFC 6381 does, from its decoder record."""
     with path.open("rb") as file:
         head = b"".join(_read(file, b) for b in top_boxes(file) if b.kind == "moov")
-    at = head.find(b"avcC")
-    if at < 0:
-        raise EncoderRejected(f"{path.name} holds no H.264")
-    return f"avc1.{head[at + 5 : at + 8].hex()}"
+    h264, av1 = head.find(b"avcC"), head.find(b"av1C")
+    if h264 >= 0:
+        return f"avc1.{head[h264 + 5 : h264 + 8].hex()}"
+    if av1 >= 0:
+        return codec_string(head[av1 + 4 :])
+    raise EncoderRejected(f"{path.name} holds neither H.264 nor AV1")
 
 
 def _read(file: BinaryIO, part: Box) -> bytes:

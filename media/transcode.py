@@ -17,6 +17,7 @@ from media.allowed import file_arg, guard_args
 from media.filters import audio_filter, video_graph
 from media.ladder import proxy_size
 from media.launcher import Completed, Progress, run_ffmpeg
+from media.rung_encoders import require_encoder, rung_args
 from media.timing import FrameTimes, frame_times
 from media.tools import Tools
 from media.validation import blames_input
@@ -70,6 +71,8 @@ def transcode(
     """
     if not rungs and not with_proxy:
         raise ValueError("nothing to make: no rung and no proxy")
+    if rungs:
+        require_encoder(settings, tools)
 
     def encode(facts: MediaFacts) -> Completed:
         args = transcode_args(
@@ -156,27 +159,19 @@ def video_args(settings: MediaSettings, tools: Tools, keyframes: str | None = No
         "-fps_mode", "passthrough",
         # Said outright, because what "the source's" means behind filters differs between versions of ffmpeg.
         "-enc_time_base", f"1:{TIME_SCALE}",
-        # Keyframes at the same times in every rung, so that players can switch; none in between (a keyframe at
-        # a cut would break the alignment), and closed GOPs, so that each segment decodes alone.
+        # Keyframes at the same times in every rung, so that players can switch; none in between, which would
+        # break the alignment, and closed GOPs, so that each segment decodes alone.
         "-force_key_frames", keyframes or f"expr:gte(t,n_forced*{settings.segment_s})",
-        "-sc_threshold", "0", "-flags", "+cgop", "-g", str(settings.segment_s * 1000),
+        "-flags", "+cgop", "-g", str(settings.segment_s * 1000),
         *(["-threads", str(tools.threads)] if tools.threads else []),
-    ]  # fmt: skip
-
-
-def rung_args(rung: Rung, settings: MediaSettings) -> list[str]:
-    """Build the encoder options of one rung: capped constant quality."""
-    return [
-        "-c:v", "libx264", "-preset", settings.preset, "-crf", str(rung.crf),
-        "-maxrate", f"{rung.max_bitrate_kbps}k", "-bufsize", f"{2 * rung.max_bitrate_kbps}k",
-        "-pix_fmt", "yuv420p", "-profile:v", "high",
     ]  # fmt: skip
 
 
 def proxy_args() -> list[str]:
     """Build the encoder options of the proxy: cheap to make and cheap to decode; never shown to people."""
     # No B-frames: decoding order is showing order.
-    return ["-c:v", "libx264", "-preset", "ultrafast", "-tune", "fastdecode", "-bf", "0", "-crf", "23", "-an"]
+    options = ["-c:v", "libx264", "-preset", "ultrafast", "-tune", "fastdecode", "-bf", "0", "-crf", "23"]
+    return [*options, "-sc_threshold", "0", "-an"]
 
 
 def audio_args(settings: MediaSettings) -> list[str]:

@@ -23,8 +23,8 @@ SETTINGS = MediaSettings(ladder=(90, 60), chunk_s=2, segment_s=1, preset="veryfa
 LONG = ["-c:v", "libx264", "-preset", "veryfast", "-pix_fmt", "yuv420p"]
 
 
-def picture(rate: str) -> list[str]:
-    return ["-f", "lavfi", "-i", f"testsrc2=r={rate}:s=160x90:d=6.5"]
+def picture(rate: str, size: str = "160x90") -> list[str]:
+    return ["-f", "lavfi", "-i", f"testsrc2=r={rate}:s={size}:d=6.5"]
 
 
 SOUND = ["-f", "lavfi", "-i", "sine=440:d=6.5"]
@@ -57,12 +57,12 @@ def packets(tools):
 
 @pytest.fixture
 def chunked(tools, limits, tmp_path):
-    def chunked(source: Path, limits: LimitSettings = limits) -> Assembled:
+    def chunked(source: Path, limits: LimitSettings = limits, settings: MediaSettings = SETTINGS) -> Assembled:
         facts = inspect(source, tools, limits)
-        rungs = rungs_for(facts, SETTINGS)
-        common = {"settings": SETTINGS, "limits": limits, "tools": tools}
+        rungs = rungs_for(facts, settings)
+        common = {"settings": settings, "limits": limits, "tools": tools}
         done = []
-        for chunk in chunks_for(facts, SETTINGS):
+        for chunk in chunks_for(facts, settings):
             folder = tmp_path / f"chunk{chunk.index}"
             folder.mkdir()
             done.append((encode_chunk(source, facts, chunk, rungs, with_proxy=True, folder=folder, **common), folder))

@@ -66,6 +66,7 @@ TABLE = [
     ("limits.max_width", 1280, {Stage.VALIDATE}),
     ("limits.error_budget", 0.5, {Stage.VALIDATE}),
     ("media.ladder", (1080, 360), {Stage.TRANSCODE}),
+    ("media.encoder", "libsvtav1", {Stage.TRANSCODE}),
     ("media.crf", 30, {Stage.TRANSCODE}),
     ("media.preset", "fast", {Stage.TRANSCODE}),
     ("media.segment_s", 4, {Stage.TRANSCODE}),

@@ -1,0 +1,87 @@
+"""The encoders that a rung may be made with: their options, and whether one works on this machine.
+
+Every one of them gives capped constant quality and closed GOPs that begin where they are told to, and nowhere else.
+"""
+
+from functools import cache
+from typing import Final
+
+from core.errors import DailiesError, MissingDependency
+from core.settings import MediaSettings, Preset, RungEncoder
+from core.values import Rung
+from media.launcher import run_ffmpeg
+from media.tools import Tools, find_tools
+
+#: x264's presets in the two other scales; SVT-AV1 itself warns of artifacts from its 10 on.
+_SPEEDS: Final[dict[Preset, tuple[str, str]]] = {
+    "ultrafast": ("9", "p1"),
+    "superfast": ("9", "p1"),
+    "veryfast": ("8", "p2"),
+    "faster": ("7", "p3"),
+    "fast": ("6", "p4"),
+    "medium": ("5", "p5"),
+    "slow": ("4", "p6"),
+    "slower": ("3", "p7"),
+    "veryslow": ("2", "p7"),
+    "placebo": ("1", "p7"),
+}
+#: SVT-AV1 at this much more makes about as many bytes of real footage as x264.
+_AV1_CRF_MORE: Final = 9
+_AV1_CRF_MOST: Final = 63
+#: Bit depth, high and twelve, as flags of the third byte of an AV1 configuration record.
+_HIGH_DEPTH, _TWELVE = 0x40, 0x20
+
+
+def rung_args(rung: Rung, settings: MediaSettings) -> list[str]:
+    """Build the encoder options of one rung: capped constant quality, keyframes only where they are forced."""
+    av1_preset, nvenc_preset = _SPEEDS[settings.preset]
+    cap = ["-maxrate", f"{rung.max_bitrate_kbps}k", "-bufsize", f"{2 * rung.max_bitrate_kbps}k"]
+    match settings.encoder:
+        case "libx264":
+            options = ["-c:v", "libx264", "-preset", settings.preset, "-crf", str(rung.crf), *cap]
+            # No keyframe of its own at a cut.
+            return [*options, "-sc_threshold", "0", "-pix_fmt", "yuv420p", "-profile:v", "high"]
+        case "h264_nvenc":
+            options = ["-c:v", "h264_nvenc", "-preset", nvenc_preset, "-tune", "hq", "-rc", "vbr"]
+            options += ["-cq", str(rung.crf), "-b:v", "0", *cap]
+            # Forced keyframes would be plain I pictures, from which a player cannot begin.
+            options += ["-forced-idr", "1", "-no-scenecut", "1"]
+            return [*options, "-pix_fmt", "yuv420p", "-profile:v", "high"]
+        case "libsvtav1":
+            crf = min(_AV1_CRF_MOST, rung.crf + _AV1_CRF_MORE)
+            options = ["-c:v", "libsvtav1", "-preset", av1_preset, "-crf", str(crf), *cap]
+            return [*options, "-svtav1-params", "scd=0", "-pix_fmt", "yuv420p"]
+
+
+def require_encoder(settings: MediaSettings, tools: Tools | None = None) -> None:
+    """Make sure that the encoder of the rungs works here; tried once per process.
+
+    Raises:
+        MissingDependency: ffmpeg lacks it, or it does not run on this machine (permanent).
+    """
+    _try(settings.encoder, tools or find_tools(settings))
+
+
+@cache
+def _try(encoder: RungEncoder, tools: Tools) -> None:
+    mend = f"set DAILIES_MEDIA__FFMPEG to an ffmpeg with {encoder}, or DAILIES_MEDIA__ENCODER to another encoder"
+    if encoder not in tools.encoders:
+        raise MissingDependency(f"{tools.ffmpeg} ({tools.version}) was built without {encoder}: {mend}")
+    if encoder == "libx264":
+        return
+    # Being listed is not enough: that of a graphics card needs the card, its driver, and leave to use them.
+    rung = Rung(name="trial", width=320, height=180, crf=30, max_bitrate_kbps=500)
+    options = rung_args(rung, MediaSettings(encoder=encoder))
+    try:
+        run_ffmpeg(tools, ["-v", "error", "-f", "lavfi", "-i", "color=s=320x180:d=0.2", *options, "-f", "null", "-"])
+    except DailiesError as error:
+        said = " ".join(str(error).splitlines())
+        raise MissingDependency(f"{encoder} does not run on this machine ({said}): {mend}") from error
+
+
+def codec_string(record: bytes) -> str:
+    """Name an AV1 codec as its ISO binding does, av01.P.LLT.DD, from the configuration record (av1C)."""
+    profile, level = record[1] >> 5, record[1] & 0x1F
+    tier = "H" if record[2] & 0x80 else "M"
+    depth = (12 if record[2] & _TWELVE else 10) if record[2] & _HIGH_DEPTH else 8
+    return f"av01.{profile}.{level:02d}{tier}.{depth:02d}"

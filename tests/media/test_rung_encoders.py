@@ -1,0 +1,68 @@
+"""Rungs by every encoder that this ffmpeg has: they join, they start at the same times, the playlist names them."""
+
+import json
+import re
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from core.errors import MissingDependency
+from core.settings import MediaSettings
+from media.rung_encoders import require_encoder
+from tests.media.test_chunks import LONG, SETTINGS, SOUND, chunked, packets, picture  # noqa: F401 fixtures
+
+
+@pytest.fixture
+def keyframes(tools):
+    def keyframes(path: Path) -> list[float]:
+        command = [
+            str(tools.ffprobe),
+            "-v",
+            "error",
+            "-select_streams",
+            "V:0",
+            "-show_entries",
+            "packet=pts_time,flags",
+        ]
+        answer = subprocess.run([*command, "-of", "json", path], capture_output=True, check=True, timeout=20)
+        return [float(p["pts_time"]) for p in json.loads(answer.stdout)["packets"] if "K" in p["flags"]]
+
+    return keyframes
+
+
+@pytest.mark.parametrize(
+    ("encoder", "codec"), [("libx264", r"avc1\.64[0-9a-f]{4}"), ("libsvtav1", r"av01\.0\.\d\dM\.08")]
+)
+def test_keyframes_stand_at_the_same_times_in_every_rung(encoder, codec, make, tools, chunked, keyframes, packets):  # noqa: F811
+    if encoder not in tools.encoders:
+        pytest.skip(f"this ffmpeg ({tools.version}) was built without {encoder}")
+    settings = SETTINGS.model_copy(update={"encoder": encoder, "ladder": (180, 90)})
+    source = make("29.97_180.mkv", *picture("30000/1001", "320x180"), *SOUND, *LONG, "-c:a", "aac")
+    result = chunked(source, settings=settings)
+    largest, smallest = result.rungs.values()
+    # A picture on each border or the first one after it, and none but those.
+    assert keyframes(largest) == pytest.approx([0, 1, 2, 3, 4, 5, 6], abs=1 / 29)
+    assert keyframes(largest) == keyframes(smallest) == keyframes(result.proxy)
+    assert packets(largest) == packets(smallest) == packets(result.proxy) == packets(result.video)
+    master = result.playlists[0].read_text()
+    assert all(re.fullmatch(rf"{codec},mp4a\.40\.2", found) for found in re.findall(r'CODECS="(.*?)"', master))
+
+
+def test_an_encoder_that_is_listed_and_does_not_run_is_named(tools):
+    # What an ffmpeg with NVENC says on a machine without the card is not what this one says; that it fails is the same.
+    promising = replace(tools, encoders=tools.encoders | {"h264_nvenc"})
+    if "h264_nvenc" in tools.encoders:
+        pytest.skip("this ffmpeg has NVENC: whether it runs depends on the machine")
+    with pytest.raises(MissingDependency, match="h264_nvenc does not run on this machine"):
+        require_encoder(MediaSettings(encoder="h264_nvenc"), promising)
+
+
+@pytest.mark.parametrize("encoder", ["libx264", "libsvtav1"])
+def test_an_encoder_that_works_is_let_through(encoder, tools):
+    if encoder in tools.encoders:
+        require_encoder(MediaSettings(encoder=encoder), tools)
+    else:
+        with pytest.raises(MissingDependency, match="built without"):
+            require_encoder(MediaSettings(encoder=encoder), tools)
