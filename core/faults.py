@@ -12,11 +12,16 @@ from typing import Final
 from uuid import UUID
 
 from core.errors import DatabaseUnavailable, ScratchFull
-from core.stages import Stage
+from core.stages import Part, Stage
 
 VARIABLE: Final = "DAILIES_FAULTS"
-#: Everything an attempt writes that others rely on: a result record, or a commit. Named as its task is.
-WRITES: Final = ("begin", "accept", *Stage, "reject")
+#: Everything an attempt writes that others rely on: a result record, or a commit. Named as its task is, in order.
+#: The plan is none, but what comes after it relies on it all the same.
+WRITES: Final = (
+    *("begin", Stage.VALIDATE, "accept", "plan", Part.SOUND, Part.CHUNK),
+    *(stage for stage in Stage if stage is not Stage.VALIDATE),
+    "reject",
+)
 #: Not a write: the source is about to be copied to scratch.
 SCRATCH: Final = "scratch"
 #: Ending of a fault that has happened.

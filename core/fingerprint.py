@@ -8,11 +8,12 @@ same bytes validated under other limits reuse their renditions.
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 from core.settings import Settings
 from core.stages import STAGE_VERSION, Stage
-from core.values import EncoderSpec, Rung, SourceVersion
+from core.values import EncoderSpec, Rung, SourceVersion, seconds
 
 #: Hex digits kept of a sha256: 128 bits.
 DIGITS = 32
@@ -44,7 +45,7 @@ def validated(settings: Settings, source: SourceVersion, generation: int = 0) ->
 
 def rendition(settings: Settings, sha256: str, rung: Rung, generation: int = 0) -> str:
     """Name one rendition; other rungs do not enter."""
-    media = settings.media.model_dump(mode="json", include={"encoder", "preset", "segment_s", "audio_bitrate_kbps"})
+    media = settings.media.model_dump(mode="json", include={"encoder", "preset", "segment_s"})
     return _stage(Stage.TRANSCODE, generation, [sha256], {**media, "rung": rung.model_dump(mode="json")})
 
 
@@ -54,8 +55,25 @@ def proxy(settings: Settings, sha256: str, generation: int = 0) -> str:
     return _stage(Stage.TRANSCODE, generation, [sha256], media)
 
 
+def sound(settings: Settings, sha256: str, generation: int = 0) -> str:
+    """Name the sound; no rung enters."""
+    media = settings.media.model_dump(mode="json", include={"segment_s", "audio_bitrate_kbps"})
+    return _stage(Stage.TRANSCODE, generation, [sha256], media)
+
+
+def film(rendition_fingerprint: str, sound_fingerprint: str) -> str:
+    """Name the one file that holds the pictures of a rung and the sound."""
+    return digest({"stage": Stage.TRANSCODE, "film": [rendition_fingerprint, sound_fingerprint]})
+
+
+def chunk(outputs: Sequence[str], start_s: Decimal, end_s: Decimal | None) -> str:
+    """Name the pieces of one chunk by the outputs they are pieces of; media time, half-open [start_s, end_s)."""
+    span = [seconds(start_s), None if end_s is None else seconds(end_s)]
+    return digest({"stage": Stage.TRANSCODE, "outputs": sorted(outputs), "span": span})
+
+
 def transcoded(outputs: Sequence[str]) -> str:
-    """Name the set of outputs of one decode by their own fingerprints."""
+    """Name a set of outputs by their own fingerprints."""
     return digest({"stage": Stage.TRANSCODE, "outputs": sorted(outputs)})
 
 

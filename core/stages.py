@@ -9,7 +9,7 @@ class Stage(StrEnum):
 
     #: Fetch the source, sniff it, probe it, hold it against the limits.
     VALIDATE = "validate"
-    #: Make every rendition and the analysis proxy from one decode.
+    #: Make every rendition and the analysis proxy from one decode of each chunk, then join the chunks.
     TRANSCODE = "transcode"
     #: Find shots on the proxy and merge them into scenes.
     SHOTS = "shots"
@@ -21,12 +21,21 @@ class Stage(StrEnum):
     PUBLISH = "publish"
 
 
+class Part(StrEnum):
+    """A share of a stage's work with a result of its own; the value is what the keys and the tasks say."""
+
+    #: One chunk of the pictures: every rung and the proxy.
+    CHUNK = "chunk"
+    #: The sound of the whole source.
+    SOUND = "sound"
+
+
 #: Raised by one when a stage's code changes what it makes: the old results are then made anew.
 STAGE_VERSION: Final[dict[Stage, int]] = {
     Stage.VALIDATE: 1,
-    Stage.TRANSCODE: 1,
+    Stage.TRANSCODE: 2,
     Stage.SHOTS: 1,
-    Stage.STILLS: 1,
+    Stage.STILLS: 2,
     Stage.EMBED: 1,
     Stage.PUBLISH: 1,
 }

@@ -112,12 +112,43 @@ class Rung(Value):
     max_bitrate_kbps: int
 
 
-class Rendition(Value):
-    """One playable file made from a rung."""
+class Stream(Value):
+    """One CMAF file with a single stream, as players ask for it."""
+
+    fingerprint: str
+    file: StoredFile
+    #: Its HLS playlist, by byte range.
+    playlist: StoredFile
+    average_bps: int
+    #: Of the busiest stretch, as RFC 8216 counts it.
+    peak_bps: int
+
+
+class Rendition(Stream):
+    """The pictures of one rung, without sound."""
 
     name: str
     width: int
     height: int
+    #: As RFC 6381 says it, such as avc1.64001f.
+    codec: str
+
+
+class Sound(Value):
+    """Manifest of the sound of a source; `stream` is None where there is none, or none that can be decoded."""
+
+    fingerprint: str
+    stream: Stream | None = None
+
+    @property
+    def files(self) -> tuple[StoredFile, ...]:
+        """Every object this manifest names."""
+        return (self.stream.file, self.stream.playlist) if self.stream else ()
+
+
+class Film(Value):
+    """One MP4 with pictures and sound, for players without HLS."""
+
     fingerprint: str
     file: StoredFile
 
@@ -140,12 +171,20 @@ class Transcoded(Value):
     frames: int
     renditions: tuple[Rendition, ...]
     proxy: Proxy
+    sound: Stream | None
+    film: Film
+    #: The HLS master playlist.
+    master: StoredFile
     degraded: tuple[str, ...] = ()
 
     @property
-    def files(self) -> tuple[StoredFile, ...]:
-        """Every object this manifest names."""
-        return (*(r.file for r in self.renditions), self.proxy.file)
+    def paths(self) -> dict[str, StoredFile]:
+        """What players ask for, by the path they ask for it; playlists name one another by these."""
+        found = {"master.m3u8": self.master, "video.mp4": self.film.file}
+        found |= {f"{made.name}.m3u8": made.playlist for made in self.renditions}
+        if self.sound:
+            found |= {"audio.mp4": self.sound.file, "audio.m3u8": self.sound.playlist}
+        return found
 
 
 class CutKind(StrEnum):
@@ -191,12 +230,14 @@ class Stills(Value):
     fingerprint: str
     posters: tuple[StoredFile | None, ...]
     contact_sheet: StoredFile | None
+    #: Sprite and WebVTT for the scrub bar of a player, by the paths they are asked for.
+    storyboard: dict[str, StoredFile] = Field(default_factory=dict)
     degraded: tuple[str, ...] = ()
 
     @property
     def files(self) -> tuple[StoredFile, ...]:
         """Every object this manifest names."""
-        return tuple(f for f in (*self.posters, self.contact_sheet) if f is not None)
+        return tuple(f for f in (*self.posters, self.contact_sheet, *self.storyboard.values()) if f is not None)
 
 
 class EncoderSpec(Value):

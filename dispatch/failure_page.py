@@ -11,9 +11,10 @@ from core.markdown import escaped
 from core.settings import Settings
 from core.stages import Stage
 from dispatch.runs import prefect_client
-from models import ledger, reading
+from models import reading
 from models.session import transaction
 from models.states import StageState
+from models.summary import summarise
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +32,7 @@ def show_failure(
             if video is None:
                 return
             title, group, runs = video.title, video.error_fingerprint, list(video.stage_runs)
-        states = {summary.stage: summary.state for summary in ledger.summarise(runs)}
+        states = {summary.stage: summary.state for summary in summarise(runs)}
         text = page(video_id, title, stage, error_class, message, group, states)
         with prefect_client() as client:
             client.create_artifact(

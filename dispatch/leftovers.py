@@ -1,15 +1,15 @@
 """What dead attempts left: files that no result record and no row names, and open entries of the ledger."""
 
 import datetime as dt
-import re
 from typing import Final
 from uuid import UUID
 
 from core.settings import Settings
-from models import ledger
-from models.reconciling import files_in_rows, tried_again
+from models import attempts, ledger
+from models.reconciling import files_in_rows, tried_again, with_chunks
 from models.session import transaction
 from storage import keys
+from storage.chunk_media import remove_chunks
 from storage.client import ObjectStore, object_store
 from storage.records import named_files
 
@@ -17,8 +17,6 @@ from storage.records import named_files
 WINDOW: Final = dt.timedelta(hours=1)
 #: Videos looked at in one call.
 BATCH: Final = 50
-#: The attempt in a key made by `keys.derived`.
-_ATTEMPT: Final = re.compile(r"[^/]+/[^/]+/[^/]+/(?P<attempt>\d+)/[^/]+")
 
 
 def sweep_leftovers(settings: Settings) -> int:
@@ -32,13 +30,23 @@ def sweep_leftovers(settings: Settings) -> int:
         for video_id, attempt in videos:
             # An overtaken process may have opened one after its successor closed the others.
             ledger.close_abandoned(session, video_id, before_attempt=attempt)
-    return sum(_sweep(settings, video_id, attempt) for video_id, attempt in videos)
+        in_pieces = with_chunks(session, limit=BATCH)
+    return sum(_remove_chunks(settings, video_id, attempt) for video_id, attempt in in_pieces) + sum(
+        _sweep(settings, video_id, attempt) for video_id, attempt in videos
+    )
+
+
+def _remove_chunks(settings: Settings, video_id: UUID, attempt: int) -> int:
+    removed = remove_chunks(object_store(settings.storage), video_id, up_to_attempt=attempt)
+    with transaction(settings.database) as session:
+        attempts.forget_chunks(session, video_id, attempt)
+    return removed
 
 
 def _sweep(settings: Settings, video_id: UUID, newest: int) -> int:
     store = object_store(settings.storage)
     found = [item.key for item in store.list(settings.storage.derived_bucket, keys.video_prefix(video_id))]
-    left = [key for key in found if (match := _ATTEMPT.fullmatch(key)) and int(match["attempt"]) < newest]
+    left = [key for key in found if (attempt := keys.attempt_of(key)) is not None and attempt < newest]
     if not left:
         return 0
     # Records are read after the list: one that was written since names files that are not in it.

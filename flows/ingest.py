@@ -1,23 +1,35 @@
 """From an uploaded object to searchable scenes."""
 
-from prefect import flow
+from prefect import flow, unmapped
+from prefect.task_runners import ThreadPoolTaskRunner
 
 from core.values import Ticket
 from flows.outcome import note_failure, rejects_invalid_media
+from flows.side_by_side import ended
 from tasks.analysis import detect_shots, embed_scenes, make_stills
+from tasks.assembling import assemble
 from tasks.publishing import accept, publish
-from tasks.transcoding import transcode
+from tasks.transcoding import CHUNKS_AT_ONCE, encode_sound, plan_chunks, transcode_chunk
 from tasks.validation import validate
 
 
 # No flow retries: a run that crashed inside one is never picked up again after Retry in the UI.
-@flow(name="ingest-video", retries=0, on_failure=[note_failure])
+@flow(
+    name="ingest-video",
+    retries=0,
+    on_failure=[note_failure],
+    task_runner=ThreadPoolTaskRunner(max_workers=CHUNKS_AT_ONCE),  # type: ignore[arg-type]  # typed too narrowly
+)
 @rejects_invalid_media
 def ingest_video(ticket: Ticket) -> None:
     """Validate, transcode, find shots, make stills, embed and publish one uploaded video."""
     source = validate(ticket)
     accept(ticket, source)
-    transcoded = transcode(ticket, source)
+    chunks = plan_chunks(ticket, source)
+    sound = encode_sound.submit(ticket, source)
+    pieces = transcode_chunk.map(unmapped(ticket), unmapped(source), chunks)
+    ended(sound, *pieces)
+    transcoded = assemble(ticket, source, pieces.result(), sound.result())
     detected = detect_shots(ticket, transcoded)
     stills = make_stills(ticket, transcoded, detected)
     embedded = embed_scenes(ticket, transcoded, detected)

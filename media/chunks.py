@@ -11,10 +11,13 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Final
 
+from pydantic import Field
+
 from core.errors import EncoderRejected
 from core.settings import LimitSettings, MediaSettings
-from core.values import MediaFacts, Rung, Seconds, Value
+from core.values import MediaFacts, Rung, Seconds, StoredFile, Value
 from media.filters import plain, video_graph
+from media.joining import delay_of
 from media.ladder import proxy_size
 from media.launcher import Completed, Progress, run_ffmpeg
 from media.probe import read_packets
@@ -22,7 +25,7 @@ from media.rung_encoders import require_encoder, rung_args
 from media.timing import FrameTimes, frame_times
 from media.tools import Tools
 from media.transcode import (
-    PROXY_NAME,
+    PROXY,
     TIME_SCALE,
     count_losses,
     on_frames,
@@ -39,6 +42,8 @@ _LEADS_S: Final = (Fraction(1, 2), Fraction(12), Fraction(60))
 _TAIL_S: Final = 2
 #: Seconds of an open-ended chunk whose packets are listed to find its first picture.
 _LOOK_S: Final = 60
+#: Nothing holds the proxy to a ceiling; seen on busy pictures: about half of this.
+_PROXY_KBPS: Final = 2000
 #: The pieces must fit one behind the other without a change: no index at the end, fragments at keyframes that say
 #: their time themselves (frag_discont: on the clock of the whole video), pictures shown when they say so.
 _PIECE_FLAGS: Final = "+cmaf+frag_keyframe+empty_moov+default_base_moof+negative_cts_offsets+skip_trailer+frag_discont"
@@ -52,6 +57,22 @@ class Chunk(Value):
     #: None for the last one, which takes everything that is left.
     end_s: Seconds | None = None
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether the source was not cut at all."""
+        return self.index == 0 and self.end_s is None
+
+    def length_s(self, facts: MediaFacts) -> Decimal:
+        """Seconds of media time in it, as far as validation knows."""
+        return max(Decimal(0), (self.end_s if self.end_s is not None else facts.duration_s) - self.start_s)
+
+
+class PlannedChunk(Chunk):
+    """A chunk, and what is to be made of it: outputs that are there already are left out."""
+
+    rungs: tuple[Rung, ...]
+    with_proxy: bool
+
 
 class EncodedChunk(Value):
     """What one chunk became; survives a trip through JSON."""
@@ -61,9 +82,18 @@ class EncodedChunk(Value):
     #: Packets read and pictures or packets damaged, for the error budget of the whole video.
     packets: int
     lost: int
-    #: File names in the folder of the chunk, by the name of their rung.
+    #: File names in the folder of the chunk, by the name of their rung; `proxy` for the proxy.
     pieces: dict[str, str]
-    proxy: str | None = None
+    #: Ticks by which pieces show their earliest picture before it is decoded, by the name of their rung.
+    delays: dict[str, int] = Field(default_factory=dict)
+
+
+class ChunkPieces(Value):
+    """Manifest of one chunk: what it became, and where its pieces are, by the name of their rung."""
+
+    fingerprint: str
+    encoded: EncodedChunk
+    files: dict[str, StoredFile]
 
 
 def chunks_for(facts: MediaFacts, settings: MediaSettings) -> tuple[Chunk, ...]:
@@ -105,10 +135,12 @@ def encode_chunk(
         EncoderKilled, EncoderStalled, ScratchFull: try again (transient).
         MissingDependency: the encoder of the rungs does not work here (permanent).
     """
+    names = {name: f"{name}.mp4" for name in (*(rung.name for rung in rungs), *([PROXY] if with_proxy else []))}
+    if not names:
+        raise ValueError("nothing to make: no rung and no proxy")
     if rungs:
         require_encoder(settings, tools)
-    names = {rung.name: f"{rung.name}.mp4" for rung in rungs}
-    piece = folder / (PROXY_NAME if with_proxy else next(iter(names.values())))
+    piece = folder / names.get(PROXY, next(iter(names.values())))
     expected = _first_picture(source, facts, chunk, limits, tools)
     watch = on_frames(facts, limits, on_progress)
     for lead in _leads(chunk):
@@ -136,8 +168,15 @@ def encode_chunk(
         packets=packets,
         lost=lost,
         pieces=names,
-        proxy=PROXY_NAME if with_proxy else None,
+        delays={name: delay_of(folder / file) for name, file in names.items()},
     )
+
+
+def most_bytes(chunk: PlannedChunk, facts: MediaFacts) -> int:
+    """Give the bytes that the pieces of a chunk take at most; touches nothing."""
+    kbps = sum(rung.max_bitrate_kbps for rung in chunk.rungs) + (_PROXY_KBPS if chunk.with_proxy else 0)
+    # The encoder may run ahead of its ceiling by a buffer of two seconds.
+    return int(kbps * 125 * (chunk.length_s(facts) + 2))
 
 
 def chunk_args(
@@ -155,13 +194,12 @@ def chunk_args(
     """Build the arguments for one chunk, decoding from `lead_s` seconds before it; touches nothing."""
     sizes = [(rung.width, rung.height) for rung in rungs]
     sizes += [proxy_size(facts, settings.proxy_short_side)] if with_proxy else []
-    is_whole = chunk.index == 0 and chunk.end_s is None
     start, end = Fraction(chunk.start_s), chunk.end_s
     graph = video_graph(
         facts,
         sizes,
         can_tone_map=tools.can_tone_map,
-        select=None if is_whole else _interval(facts, chunk),
+        select=None if chunk.is_whole else _interval(facts, chunk),
         until_s=None if end is None else Fraction(facts.start_s) + Fraction(end),
     )
     lead = max(Fraction(0), start - lead_s)
@@ -169,13 +207,13 @@ def chunk_args(
         source, limits, tools, seek_s=lead or None, length_s=None if end is None else Fraction(end) - lead + _TAIL_S
     )
     args += ["-filter_complex", graph]
-    common = [*video_args(settings, tools, keyframes=None if is_whole else _keyframes(facts, chunk, settings))]
+    common = [*video_args(settings, tools, keyframes=None if chunk.is_whole else _keyframes(facts, chunk, settings))]
     muxing = ["-movflags", _PIECE_FLAGS, "-avoid_negative_ts", "disabled"]
     muxing += ["-video_track_timescale", str(TIME_SCALE), "-f", "mp4"]
     for index, rung in enumerate(rungs):
         args += ["-map", f"[v{index}]", *common, *rung_args(rung, settings), *muxing, f"{rung.name}.mp4"]
     if with_proxy:
-        args += ["-map", f"[v{len(rungs)}]", *common, *proxy_args(), *muxing, PROXY_NAME]
+        args += ["-map", f"[v{len(rungs)}]", *common, *proxy_args(), *muxing, f"{PROXY}.mp4"]
     return args
 
 

@@ -58,8 +58,8 @@ def video_graph(
     return ";".join(chains)
 
 
-def audio_filter(facts: MediaFacts, copies: int) -> str:
-    """Build the graph from the first audio stream to [a0], [a1]…, on the clock of the pictures.
+def audio_filter(facts: MediaFacts) -> str:
+    """Build the graph from the first audio stream to [a0], on the clock of the pictures.
 
     Silence is put in front where sound begins later, and what sounds before the first picture is cut.
     """
@@ -70,10 +70,7 @@ def audio_filter(facts: MediaFacts, copies: int) -> str:
         # async fills gaps with silence: sound would otherwise creep ahead of the pictures.
         "aresample=48000:async=1:first_pts=0",
     ]
-    if copies == 1:
-        return f"[0:a:0]{','.join(steps)}[a0]"
-    outputs = "".join(f"[a{index}]" for index in range(copies))
-    return f"[0:a:0]{','.join(steps)},asplit={copies}{outputs}"
+    return f"[0:a:0]{','.join(steps)}[a0]"
 
 
 def _shifted(facts: MediaFacts) -> str:

@@ -16,6 +16,8 @@ _VERSION: Final = 7
 #: AAC-LC as RFC 6381 names it.
 AUDIO_CODEC: Final = "mp4a.40.2"
 _AUDIO_GROUP: Final = "sound"
+#: Name of the one sound track.
+AUDIO: Final = "audio"
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,9 @@ class Track:
 class Variant:
     """One rung in the master playlist."""
 
-    track: Track
+    name: str
+    average_bps: int
+    peak_bps: int
     width: int
     height: int
     #: Such as avc1.64001f.
@@ -96,31 +100,36 @@ def media_playlist(track: Track) -> str:
     return "\n".join([*lines, "#EXT-X-ENDLIST", ""])
 
 
-def master_playlist(variants: Sequence[Variant], audio: Track | None) -> str:
-    """Write the master playlist, the largest rung first; every rung shares the one sound track."""
+def master_playlist(variants: Sequence[Variant], audio_bps: tuple[int, int] | None) -> str:
+    """Write the master playlist, the largest rung first; every rung shares the one sound track.
+
+    Args:
+        audio_bps: bits per second of the sound, average and peak; None where there is none.
+    """
     lines = ["#EXTM3U", f"#EXT-X-VERSION:{_VERSION}", "#EXT-X-INDEPENDENT-SEGMENTS"]
-    if audio:
+    average, peak = audio_bps or (0, 0)
+    if audio_bps:
         lines.append(
             f'#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="{_AUDIO_GROUP}",NAME="Sound",DEFAULT=YES,AUTOSELECT=YES,CHANNELS="2",'
-            f'URI="{playlist_name(audio)}"'
+            f'URI="{playlist_name(AUDIO)}"'
         )
     for variant in variants:
-        codecs = f"{variant.codec},{AUDIO_CODEC}" if audio else variant.codec
+        codecs = f"{variant.codec},{AUDIO_CODEC}" if audio_bps else variant.codec
         attributes = [
-            f"BANDWIDTH={variant.track.peak_bps + (audio.peak_bps if audio else 0)}",
-            f"AVERAGE-BANDWIDTH={variant.track.average_bps + (audio.average_bps if audio else 0)}",
+            f"BANDWIDTH={variant.peak_bps + peak}",
+            f"AVERAGE-BANDWIDTH={variant.average_bps + average}",
             f'CODECS="{codecs}"',
             f"RESOLUTION={variant.width}x{variant.height}",
             f"FRAME-RATE={variant.frame_rate:.3f}",
-            *([f'AUDIO="{_AUDIO_GROUP}"'] if audio else []),
+            *([f'AUDIO="{_AUDIO_GROUP}"'] if audio_bps else []),
         ]
-        lines += [f"#EXT-X-STREAM-INF:{','.join(attributes)}", playlist_name(variant.track)]
+        lines += [f"#EXT-X-STREAM-INF:{','.join(attributes)}", playlist_name(variant.name)]
     return "\n".join([*lines, ""])
 
 
-def playlist_name(track: Track) -> str:
+def playlist_name(track: str) -> str:
     """Name the playlist of a track."""
-    return f"{track.name}.m3u8"
+    return f"{track}.m3u8"
 
 
 def _bps(fragments: Sequence[Fragment]) -> int:

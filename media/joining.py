@@ -1,7 +1,7 @@
 """Put CMAF pieces together by copying their boxes; nothing is encoded."""
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -16,16 +16,19 @@ from media.tools import Tools
 _COPY_BYTES: Final = 1 << 20
 
 
-def join(pieces: Sequence[Path], target: Path) -> Path:
+def join(pieces: Iterable[Path], target: Path, delay: int) -> Path:
     """Join CMAF pieces: the head of the first, then the fragments of all, numbered anew.
+
+    Each piece is read once and may be gone when the next one is asked for.
 
     Pictures that are shown before they are decoded have negative offsets, which players read in different ways
     (ffmpeg delays the whole track). They are made positive here, and an edit list takes the same time off again.
 
+    Args:
+        delay: the largest `delay_of` of all pieces.
     Raises:
         EncoderRejected: the pieces were not made with the same settings (permanent).
     """
-    delay = max((_delay(piece) for piece in pieces), default=0)
     number = 0
     head: bytes | None = None
     with target.open("wb") as out:
@@ -75,6 +78,19 @@ def rung_codec(path: Path) -> str:
     raise EncoderRejected(f"{path.name} holds neither H.264 nor AV1")
 
 
+def delay_of(piece: Path) -> int:
+    """Give the ticks by which the earliest picture is shown before it is decoded."""
+    with piece.open("rb") as file:
+        runs = [
+            run
+            for moof in top_boxes(file)
+            if moof.kind == "moof"
+            for traf in children(file, moof, "traf")
+            for run in children(file, traf, "trun")
+        ]
+        return max((-int(samples_of(payload(file, run), 0).shifts.min(initial=0)) for run in runs), default=0)
+
+
 def _read(file: BinaryIO, part: Box) -> bytes:
     file.seek(part.start)
     return file.read(part.size)
@@ -87,19 +103,6 @@ def _copy(file: BinaryIO, out: BinaryIO, size: int) -> None:
             raise EncoderRejected("a piece ends too early")
         out.write(block)
         size -= len(block)
-
-
-def _delay(piece: Path) -> int:
-    """Give the ticks by which the earliest picture is shown before it is decoded."""
-    with piece.open("rb") as file:
-        runs = [
-            run
-            for moof in top_boxes(file)
-            if moof.kind == "moof"
-            for traf in children(file, moof, "traf")
-            for run in children(file, traf, "trun")
-        ]
-        return max((-int(samples_of(payload(file, run), 0).shifts.min(initial=0)) for run in runs), default=0)
 
 
 def _head(file: BinaryIO, whole: Box, delay: int) -> bytes:

@@ -8,12 +8,13 @@ from core.settings import LimitSettings, MediaSettings
 from core.values import MediaFacts
 from media.boxes import is_fragmented
 from media.filters import audio_filter
+from media.hls import AUDIO
 from media.launcher import run_ffmpeg
 from media.tools import Tools
 from media.transcode import audio_args, source_args
 from media.validation import blames_input
 
-AUDIO_NAME: Final = "audio.mp4"
+AUDIO_NAME: Final = f"{AUDIO}.mp4"
 
 
 def encode_audio(
@@ -30,7 +31,7 @@ def encode_audio(
     if facts.audio_codec is None:
         return None
     args = source_args(source, limits, tools)
-    args += ["-filter_complex", audio_filter(facts, copies=1), "-map", "[a0]", "-vn", "-sn", "-dn"]
+    args += ["-filter_complex", audio_filter(facts), "-map", "[a0]", "-vn", "-sn", "-dn"]
     args += ["-map_metadata", "-1", "-map_chapters", "-1", *audio_args(settings)]
     # The first packet only warms the decoder up and lies before zero. Dropped, the track needs no edit list, which
     # older ffmpeg does not write here: sound would be 21 ms late.

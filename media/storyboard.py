@@ -1,4 +1,4 @@
-"""Tiles for a player's scrub bar: sprites of small pictures and the WebVTT that says which is when."""
+"""Tiles for a player's scrub bar: a sprite of small pictures and the WebVTT that says which is when."""
 
 import math
 from decimal import Decimal
@@ -14,15 +14,16 @@ from media.tools import Tools
 
 #: Seconds between two tiles; long videos get fewer, so that there are never more than the most.
 _STEP_S: Final = Decimal(2)
-_MAX_TILES: Final = 600
-_TILE_WIDTH, _COLUMNS, _ROWS = 160, 10, 10
+_MAX_TILES: Final = 400
+_TILE_WIDTH, _COLUMNS = 160, 20
+SPRITE_NAME, VTT_NAME = "storyboard.jpg", "storyboard.vtt"
 _QUALITY: Final = 75
 #: Pictures decoded at once: memory stays flat.
 _BATCH: Final = 50
 
 
-def storyboard(proxy: Path, folder: Path, tools: Tools) -> tuple[Path, ...]:
-    """Write `storyboard.vtt` and its sprites into a folder; the VTT comes first in what is given back.
+def storyboard(proxy: Path, folder: Path, tools: Tools) -> tuple[Path, Path]:
+    """Write the WebVTT and its sprite into a folder; give both.
 
     Raises:
         EncoderRejected: the proxy cannot be decoded (permanent).
@@ -32,22 +33,18 @@ def storyboard(proxy: Path, folder: Path, tools: Tools) -> tuple[Path, ...]:
     step = max(_STEP_S, duration / _MAX_TILES)
     starts = [step * n for n in range(max(1, math.ceil(duration / step)))]
     tiles = _tiles(proxy, times, starts, tools)
-    sprites: list[Path] = []
-    for first in range(0, len(tiles), _COLUMNS * _ROWS):
-        sprites.append(_sprite(tiles[first : first + _COLUMNS * _ROWS], folder / f"storyboard-{len(sprites)}.jpg"))
-    vtt = folder / "storyboard.vtt"
+    vtt = folder / VTT_NAME
     vtt.write_text(webvtt(starts, duration, tiles[0].size), encoding="utf-8")
-    return (vtt, *sprites)
+    return vtt, _sprite(tiles, folder / SPRITE_NAME)
 
 
 def webvtt(starts: list[Decimal], duration_s: Decimal, tile: tuple[int, int]) -> str:
-    """Say which part of which sprite is shown when; touches nothing."""
+    """Say which part of the sprite is shown when; touches nothing."""
     width, height = tile
     cues = ["WEBVTT", ""]
     for number, (start, end) in enumerate(zip(starts, [*starts[1:], duration_s], strict=True)):
-        sheet, place = divmod(number, _COLUMNS * _ROWS)
-        left, top = place % _COLUMNS * width, place // _COLUMNS * height
-        cues += [f"{_stamp(start)} --> {_stamp(end)}", f"storyboard-{sheet}.jpg#xywh={left},{top},{width},{height}", ""]
+        left, top = number % _COLUMNS * width, number // _COLUMNS * height
+        cues += [f"{_stamp(start)} --> {_stamp(end)}", f"{SPRITE_NAME}#xywh={left},{top},{width},{height}", ""]
     return "\n".join(cues)
 
 

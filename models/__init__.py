@@ -2,6 +2,7 @@
 
 from models.base import Base
 from models.counter import Counter
+from models.derived_file import DerivedFile
 from models.encoder import Encoder, SceneEmbedding
 from models.installation import Installation
 from models.rendition import Rendition
@@ -15,6 +16,7 @@ __all__ = [
     "LIVE_STATUSES",
     "Base",
     "Counter",
+    "DerivedFile",
     "Encoder",
     "Installation",
     "Queue",

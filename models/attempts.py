@@ -100,6 +100,12 @@ def reject(session: Session, ticket: Ticket, reason: str, sentence: str) -> None
     if video.status is not VideoStatus.INDEXED:
         video.status = VideoStatus.REJECTED
         video.reject_reason, video.reject_sentence = reason, sentence
+        video.has_chunks = True
+
+
+def forget_chunks(session: Session, video_id: UUID, attempt: int) -> None:
+    """Note that no pieces of chunks are left of this attempt and those before it."""
+    session.execute(update(Video).where(Video.id == video_id, Video.attempt == attempt).values(has_chunks=False))
 
 
 def fail(

@@ -1,11 +1,11 @@
-"""The ledger: writes and reads of `stage_run`."""
+"""The ledger: writes of `stage_run`; models/summary.py sums it up."""
 
 import datetime as dt
-from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
 from uuid import UUID, uuid4
 
-from pydantic import BaseModel, ConfigDict
 from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
@@ -17,25 +17,33 @@ from models.stage_run import StageGeneration, StageRun
 from models.states import StageState
 
 
-class StageSummary(BaseModel):
-    """What became of one stage of one video, over all attempts."""
+@dataclass(frozen=True)
+class Share:
+    """Which share of a stage one execution is."""
 
-    model_config = ConfigDict(frozen=True)
-
-    stage: Stage
-    state: StageState
-    #: How often it was executed.
-    attempts: int
-    #: Whether the newest attempt found its result in the store.
-    reused: bool
-    #: Wall seconds of the newest execution that ended, over its retries.
-    seconds: float
+    #: Such as "chunk 3"; one of a kind in its stage.
+    label: str
+    #: Seconds of media time in it, where that is known.
+    media_s: Decimal | None = None
 
 
-def start(session: Session, ticket: Ticket, stage: Stage, fingerprint: str | None, flow_run_id: UUID | None) -> UUID:
-    """Open a row for one execution of a stage; give its id."""
+def start(
+    session: Session,
+    ticket: Ticket,
+    stage: Stage,
+    fingerprint: str | None,
+    flow_run_id: UUID | None,
+    share: Share | None = None,
+) -> UUID:
+    """Open a row for one execution of a stage, or of a share of it; give its id."""
     # An entry of this attempt that is still open belongs to a try whose end could not be written.
-    _abandon(session, StageRun.video_id == ticket.video_id, StageRun.stage == stage, StageRun.attempt == ticket.attempt)
+    _abandon(
+        session,
+        StageRun.video_id == ticket.video_id,
+        StageRun.stage == stage,
+        StageRun.part.is_not_distinct_from(share.label if share else None),
+        StageRun.attempt == ticket.attempt,
+    )
     row = StageRun(
         id=uuid4(),
         video_id=ticket.video_id,
@@ -44,10 +52,21 @@ def start(session: Session, ticket: Ticket, stage: Stage, fingerprint: str | Non
         attempt=ticket.attempt,
         flow_run_id=flow_run_id,
         state=StageState.RUNNING,
+        part=share.label if share else None,
+        media_s=share.media_s if share else None,
     )
     session.add(row)
     session.flush()
     return row.id
+
+
+def advance(session: Session, run_id: UUID, *, done_s: Decimal, fps: float, speed: float | None) -> None:
+    """Note how far a running execution is: seconds of media time done, and how fast."""
+    session.execute(
+        update(StageRun)
+        .where(StageRun.id == run_id, StageRun.state == StageState.RUNNING)
+        .values(done_s=done_s, fps=fps, speed=speed)
+    )
 
 
 def finish(session: Session, run_id: UUID) -> None:
@@ -75,7 +94,14 @@ def fail(session: Session, run_id: UUID, error_class: str, message: str) -> None
     )
 
 
-def reuse(session: Session, ticket: Ticket, stage: Stage, fingerprint: str | None, flow_run_id: UUID | None) -> None:
+def reuse(
+    session: Session,
+    ticket: Ticket,
+    stage: Stage,
+    fingerprint: str | None,
+    flow_run_id: UUID | None,
+    share: Share | None = None,
+) -> None:
     """Note that a stage's result was found in the store."""
     now = dt.datetime.now(dt.UTC)
     session.add(
@@ -87,6 +113,8 @@ def reuse(session: Session, ticket: Ticket, stage: Stage, fingerprint: str | Non
             attempt=ticket.attempt,
             flow_run_id=flow_run_id,
             state=StageState.REUSED,
+            part=share.label if share else None,
+            media_s=share.media_s if share else None,
             started_at=now,
             ended_at=now,
         )
@@ -135,28 +163,3 @@ def redo_from(session: Session, video_id: UUID, stages: Sequence[Stage]) -> None
                 set_={"generation": StageGeneration.generation + 1},
             )
         )
-
-
-def summarise(runs: Sequence[StageRun]) -> list[StageSummary]:
-    """Sum up a video's ledger, stages in their order."""
-    by_stage: dict[Stage, list[StageRun]] = defaultdict(list)
-    for run in runs:
-        by_stage[run.stage].append(run)
-    return [_summary(stage, by_stage[stage]) for stage in Stage if stage in by_stage]
-
-
-def _summary(stage: Stage, runs: list[StageRun]) -> StageSummary:
-    runs = sorted(runs, key=lambda run: (run.attempt, run.started_at))
-    executed = [run for run in runs if run.state is not StageState.REUSED]
-    timed = [run for run in executed if run.ended_at is not None]
-    newest = timed[-1].attempt if timed else None
-    spent = sum(
-        (run.ended_at - run.started_at).total_seconds() for run in timed if run.attempt == newest and run.ended_at
-    )
-    return StageSummary(
-        stage=stage,
-        state=runs[-1].state,
-        attempts=len(executed),
-        reused=runs[-1].state is StageState.REUSED,
-        seconds=round(spent, 3),
-    )

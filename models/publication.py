@@ -1,6 +1,6 @@
 """Publish: the one transaction that makes a video's renditions, scenes and vectors visible."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 from uuid import UUID, uuid5
 
@@ -8,8 +8,9 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from core.values import DetectedShots, EncoderSpec, Stills, Ticket, Transcoded
+from core.values import DetectedShots, EncoderSpec, Stills, StoredFile, Ticket, Transcoded
 from models.attempts import owned_and_open
+from models.derived_file import DerivedFile
 from models.encoder import Encoder, SceneEmbedding
 from models.rendition import Rendition
 from models.scene import Scene, Shot
@@ -44,6 +45,7 @@ def publish(
     """
     video = owned_and_open(session, ticket)
     _replace_renditions(session, ticket, transcoded)
+    _replace_files(session, ticket, {**transcoded.paths, **stills.storyboard})
     _replace_shots(session, ticket, detected)
     ids = _replace_scenes(session, ticket, detected, stills)
     _replace_vectors(session, ticket, register(session, encoder).id, ids, vectors)
@@ -54,6 +56,7 @@ def publish(
     video.status = VideoStatus.INDEXED
     video.indexed_at = func.now()
     video.auto_resumes = 0
+    video.has_chunks = True
 
 
 def register(session: Session, spec: EncoderSpec) -> Encoder:
@@ -83,6 +86,13 @@ def _replace_renditions(session: Session, ticket: Ticket, transcoded: Transcoded
             fingerprint=made.fingerprint,
         )
         for made in transcoded.renditions
+    )
+
+
+def _replace_files(session: Session, ticket: Ticket, paths: Mapping[str, StoredFile]) -> None:
+    session.execute(delete(DerivedFile).where(DerivedFile.video_id == ticket.video_id))
+    session.add_all(
+        DerivedFile(video_id=ticket.video_id, path=path, key=file.key) for path, file in sorted(paths.items())
     )
 
 

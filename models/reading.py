@@ -21,6 +21,7 @@ def video_with_parts(session: Session, video_id: UUID) -> Video | None:
         .options(
             selectinload(Video.source),
             selectinload(Video.renditions),
+            selectinload(Video.files),
             selectinload(Video.shots),
             selectinload(Video.scenes),
             selectinload(Video.stage_runs),

@@ -9,6 +9,7 @@ from sqlalchemy import func, select, text, true, update
 from sqlalchemy.orm import Session
 
 from core.errors import InvalidMedia
+from models.derived_file import DerivedFile
 from models.installation import Installation
 from models.rendition import Rendition
 from models.scene import Scene
@@ -114,11 +115,26 @@ def tried_again(session: Session, since: dt.datetime, limit: int) -> list[tuple[
     return [(video_id, attempt) for video_id, attempt in rows]
 
 
+def with_chunks(session: Session, limit: int) -> list[tuple[UUID, int]]:
+    """Give (id, newest attempt) of videos that ended and whose chunks nobody removed: its process died first."""
+    rows = session.execute(
+        select(Video.id, Video.attempt)
+        .where(Video.has_chunks, Video.status.in_([VideoStatus.INDEXED, VideoStatus.REJECTED]))
+        .limit(limit)
+    )
+    return [(video_id, attempt) for video_id, attempt in rows]
+
+
 def files_in_rows(session: Session, video_id: UUID) -> set[str]:
     """Give the keys of every derived file that a video's rows name."""
     video = session.get(Video, video_id)
     named = {video.contact_sheet_key, video.proxy_key} if video else set()
-    for column, owner in ((Rendition.key, Rendition.video_id), (Scene.poster_key, Scene.video_id)):
+    columns = (
+        (Rendition.key, Rendition.video_id),
+        (Scene.poster_key, Scene.video_id),
+        (DerivedFile.key, DerivedFile.video_id),
+    )
+    for column, owner in columns:
         named |= set(session.scalars(select(column).where(owner == video_id)))
     return {key for key in named if key}
 

@@ -1,6 +1,7 @@
 """The ledger: what was tried for each video, stage by stage, and how it ended."""
 
 import datetime as dt
+from decimal import Decimal
 from uuid import UUID
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, PrimaryKeyConstraint, text
@@ -24,6 +25,15 @@ class StageRun(Base):
     fingerprint: Mapped[str | None]
     attempt: Mapped[int]
     flow_run_id: Mapped[UUID | None]
+
+    #: Which share of the stage, such as "chunk 3"; NULL for the stage itself, which finishes after its shares.
+    part: Mapped[str | None]
+    #: Seconds of media time in a share, and how many of them are done while it runs.
+    media_s: Mapped[Decimal | None]
+    done_s: Mapped[Decimal | None]
+    #: Frames, and seconds of media time, per second of wall time while it runs.
+    fps: Mapped[float | None]
+    speed: Mapped[float | None]
 
     state: Mapped[StageState] = mapped_column(enum_by_value(StageState, "state"))
     started_at: Mapped[Created]

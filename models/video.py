@@ -13,6 +13,7 @@ from models.base import Base, Created, Id, enum_by_value
 from models.states import VideoStatus
 
 if TYPE_CHECKING:
+    from models.derived_file import DerivedFile
     from models.rendition import Rendition
     from models.scene import Scene, Shot
     from models.source_object import SourceObject
@@ -67,12 +68,16 @@ class Video(Base):
     #: Crashed runs that resumed by themselves since a person last asked.
     auto_resumes: Mapped[int] = mapped_column(server_default=text("0"), default=0)
 
+    #: Pieces of chunks may lie in the store; it has ended and needs them no more.
+    has_chunks: Mapped[bool] = mapped_column(server_default=text("false"), default=False)
+
     created_at: Mapped[Created]
     updated_at: Mapped[dt.datetime] = mapped_column(server_default=func.now(), onupdate=func.now())
     indexed_at: Mapped[dt.datetime | None]
 
     source: Mapped["SourceObject | None"] = relationship(back_populates="video", lazy="raise")
     renditions: Mapped[list["Rendition"]] = relationship(lazy="raise", order_by="Rendition.height.desc()")
+    files: Mapped[list["DerivedFile"]] = relationship(lazy="raise", order_by="DerivedFile.path")
     shots: Mapped[list["Shot"]] = relationship(lazy="raise", order_by="Shot.index")
     scenes: Mapped[list["Scene"]] = relationship(lazy="raise", order_by="Scene.index", back_populates="video")
     stage_runs: Mapped[list["StageRun"]] = relationship(lazy="raise", order_by="StageRun.started_at")
@@ -84,5 +89,6 @@ class Video(Base):
         Index("ix_video_status_created", "status", "created_at"),
         Index("ix_video_owner_created", "owner_id", "created_at"),
         Index("ix_video_words", "words", postgresql_using="gin"),
+        Index("ix_video_has_chunks", "id", postgresql_where=text("has_chunks")),
         Index("ix_video_error_fingerprint", "error_fingerprint", postgresql_where=text("status = 'failed'")),
     )

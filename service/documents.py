@@ -8,8 +8,8 @@ from pydantic import BaseModel
 from core.settings import Settings
 from core.stages import Stage
 from core.values import CutKind
-from models import ledger
 from models.states import VideoStatus
+from models.summary import StageSummary, summarise
 from models.video import Video
 
 
@@ -50,6 +50,13 @@ class FailureDocument(BaseModel):
 class UrlsDocument(BaseModel):
     """Stable addresses of derived files; None where there is no such file."""
 
+    #: HLS with every rung and the sound.
+    hls: str | None
+    #: One MP4 with pictures and sound, for players without HLS.
+    video: str | None
+    #: WebVTT that names the tiles of the scrub bar.
+    storyboard: str | None
+    #: Pictures of each rung, without sound.
     renditions: dict[str, str]
     proxy: str | None
     contact_sheet: str | None
@@ -92,7 +99,7 @@ class StatusDocument(BaseModel):
     reason: str | None
     error: str | None
     flow_run_id: UUID | None
-    stages: list[ledger.StageSummary]
+    stages: list[StageSummary]
     #: When the first stage of all began, by the database's clock; None before.
     first_task_at: dt.datetime | None
 
@@ -104,7 +111,7 @@ class VideoDocument(VideoSummary):
     renditions: list[RenditionDocument]
     shots: list[ShotDocument]
     scenes: list[SceneDocument]
-    stages: list[ledger.StageSummary]
+    stages: list[StageSummary]
     failure: FailureDocument | None
     urls: UrlsDocument
     first_task_at: dt.datetime | None
@@ -166,7 +173,7 @@ def status_of(video: Video) -> StatusDocument:
         reason=video.reject_reason,
         error=sentence_of(video),
         flow_run_id=video.flow_run_id,
-        stages=ledger.summarise(video.stage_runs),
+        stages=summarise(video.stage_runs, video.duration_s),
         first_task_at=first_task_at(video),
     )
 
@@ -187,7 +194,7 @@ def document_of(video: Video, settings: Settings) -> VideoDocument:
             SceneDocument(scene_id=scene.id, start_s=float(scene.start_s), end_s=float(scene.end_s))
             for scene in video.scenes
         ],
-        stages=ledger.summarise(video.stage_runs),
+        stages=summarise(video.stage_runs, video.duration_s),
         failure=_failure_of(video),
         urls=_urls_of(video, f"{settings.service.url}/videos/{video.id}/files"),
         first_task_at=first_task_at(video),
@@ -206,7 +213,15 @@ def _failure_of(video: Video) -> FailureDocument | None:
 
 
 def _urls_of(video: Video, base: str) -> UrlsDocument:
+    there = {file.path for file in video.files}
+
+    def at(path: str) -> str | None:
+        return f"{base}/{path}" if path in there else None
+
     return UrlsDocument(
+        hls=at("master.m3u8"),
+        video=at("video.mp4"),
+        storyboard=at("storyboard.vtt"),
         renditions={made.name: f"{base}/{made.name}.mp4" for made in video.renditions},
         proxy=f"{base}/proxy.mp4" if video.proxy_key else None,
         contact_sheet=f"{base}/contact-sheet.jpg" if video.contact_sheet_key else None,

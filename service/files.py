@@ -12,7 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from core.errors import NotFound
-from models import Rendition, Scene, Video
+from models import DerivedFile, Rendition, Scene, Video
 from service.door import DoorOf
 from service.ranges import matches, span_for
 from storage.client import ObjectStat
@@ -20,7 +20,12 @@ from storage.client import ObjectStat
 router = APIRouter(tags=["files"])
 
 PATH: Final = "/videos/{video_id}/files/{path:path}"
-MEDIA_TYPES: Final = {"mp4": "video/mp4", "jpg": "image/jpeg"}
+MEDIA_TYPES: Final = {
+    "mp4": "video/mp4",
+    "m3u8": "application/vnd.apple.mpegurl",
+    "jpg": "image/jpeg",
+    "vtt": "text/vtt",
+}
 _POSTER: Final = re.compile(r"scenes/(?P<index>\d{1,9})/poster\.jpg")
 _RENDITION: Final = re.compile(r"(?P<name>[\w.-]{1,64})\.mp4")
 
@@ -41,6 +46,8 @@ def key_of(session: Session, owner_id: str, video_id: UUID, path: str) -> str:
 
 
 def _key_in(session: Session, video: Video, path: str) -> str | None:
+    if named := session.get(DerivedFile, (video.id, path)):
+        return named.key
     if path == "contact-sheet.jpg":
         return video.contact_sheet_key
     if path == "proxy.mp4":
@@ -67,7 +74,11 @@ def read_file(
     if_range: Annotated[str | None, Header()] = None,
     if_none_match: Annotated[str | None, Header()] = None,
 ) -> Response:
-    """Stream a derived file: a rung (`720p.mp4`), `proxy.mp4`, `contact-sheet.jpg`, `scenes/0/poster.jpg`."""
+    """Stream a derived file.
+
+    `master.m3u8` (HLS; it names the others), `video.mp4` (pictures and sound), a rung (`720p.mp4`, pictures alone),
+    `audio.mp4`, `proxy.mp4`, `storyboard.vtt` and `.jpg`, `contact-sheet.jpg`, `scenes/0/poster.jpg`.
+    """
     with door.transaction() as session:
         key = key_of(session, door.settings.owner_id, video_id, path)
     bucket = door.settings.storage.derived_bucket
@@ -83,7 +94,7 @@ def read_file(
     if span:
         headers["Content-Range"] = f"bytes {first}-{first + length - 1}/{found.size_bytes}"
     status = 206 if span else 200
-    media_type = MEDIA_TYPES[path.rpartition(".")[2]]
+    media_type = "audio/mp4" if path == "audio.mp4" else MEDIA_TYPES[path.rpartition(".")[2]]
     if request.method == "HEAD" or not length:
         return Response(status_code=status, headers=headers, media_type=media_type)
     blocks = _opened(door.store.stream(bucket, key, first, length))

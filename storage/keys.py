@@ -1,8 +1,8 @@
 """Object keys, computed and parsed; touches nothing.
 
 Uploads bucket:  videos/{video_id}/{file name}       made by upload/init; any other key is a plain client's upload
-Derived bucket:  {video_id}/{stage}/{fingerprint}/result.json
-                 {video_id}/{stage}/{fingerprint}/{attempt}/{name}
+Derived bucket:  {video_id}/{stage or part}/{fingerprint}/result.json
+                 {video_id}/{stage or part}/{fingerprint}/{attempt}/{name}
 """
 
 import re
@@ -10,7 +10,7 @@ import unicodedata
 from typing import Final
 from uuid import UUID
 
-from core.stages import Stage
+from core.stages import Part, Stage
 
 #: Longest file name we put into a key; stores allow 1,024 bytes for the whole key.
 MAX_NAME_CHARS: Final = 120
@@ -18,6 +18,7 @@ MAX_NAME_CHARS: Final = 120
 MAX_KEY_BYTES: Final = 1024
 #: Where SeaweedFS keeps the parts of unfinished multipart uploads, inside their bucket.
 _PARTS: Final = ".uploads"
+_DERIVED: Final = re.compile(r"[^/]+/[^/]+/[^/]+/(?P<attempt>\d+)/[^/]+")
 _UPLOAD: Final = re.compile(r"videos/(?P<id>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})/[^/]+")
 
 
@@ -61,12 +62,17 @@ def video_prefix(video_id: UUID) -> str:
     return f"{video_id}/"
 
 
-def stage_folder(video_id: UUID, stage: Stage, fingerprint: str) -> str:
+def results_prefix(video_id: UUID, stage: Stage | Part) -> str:
+    """Every result of one stage or part of a video begins with this."""
+    return f"{video_prefix(video_id)}{stage}/"
+
+
+def stage_folder(video_id: UUID, stage: Stage | Part, fingerprint: str) -> str:
     """Folder of one result, ending in a slash."""
-    return f"{video_id}/{stage}/{fingerprint}/"
+    return f"{results_prefix(video_id, stage)}{fingerprint}/"
 
 
-def manifest(video_id: UUID, stage: Stage, fingerprint: str) -> str:
+def manifest(video_id: UUID, stage: Stage | Part, fingerprint: str) -> str:
     """Key of a stage's result; also its Prefect cache key."""
     return f"{stage_folder(video_id, stage, fingerprint)}result.json"
 
@@ -76,6 +82,12 @@ def is_manifest(key: str) -> bool:
     return key.endswith("/result.json")
 
 
-def derived(video_id: UUID, stage: Stage, fingerprint: str, attempt: int, name: str) -> str:
+def derived(video_id: UUID, stage: Stage | Part, fingerprint: str, attempt: int, name: str) -> str:
     """Key of one file of a result; attempts never write over one another."""
     return f"{stage_folder(video_id, stage, fingerprint)}{attempt}/{name}"
+
+
+def attempt_of(key: str) -> int | None:
+    """Read the attempt out of a key made by `derived`; None for every other key."""
+    match = _DERIVED.fullmatch(key)
+    return int(match["attempt"]) if match else None

@@ -1,9 +1,11 @@
 """Result records: which stored files one names."""
 
 import json
-from typing import Any
+from typing import Any, TypeVar
 
-from core.values import StoredFile
+from core.values import StoredFile, Value
+
+V = TypeVar("V", bound=Value)
 
 
 def named_files(record: bytes) -> list[StoredFile]:
@@ -13,6 +15,12 @@ def named_files(record: bytes) -> list[StoredFile]:
         for node in _nodes(json.loads(record))
         if StoredFile.model_fields.keys() <= node.keys()
     ]
+
+
+def results_in(record: bytes, kind: type[V]) -> list[V]:
+    """Read every value of one kind that a result record holds; a record of an older version holds none."""
+    wanted = {name for name, field in kind.model_fields.items() if field.is_required()}
+    return [kind.model_validate(node) for node in _nodes(json.loads(record)) if wanted <= node.keys()]
 
 
 def _nodes(value: Any) -> list[dict[str, Any]]:

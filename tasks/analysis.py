@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from core.errors import EncoderRejected
 from core.settings import get_settings
 from core.stages import Stage
 from core.values import DetectedShots, Embedded, Stills, StoredFile, Ticket, Transcoded
@@ -13,6 +14,7 @@ from media import stills as still_images
 from media.frames import scene_frames
 from media.scenes import scenes_from
 from media.shots import detect_shots as find_shots
+from media.storyboard import storyboard
 from media.tools import find_tools
 from storage import keys
 from storage.client import object_store
@@ -37,26 +39,33 @@ def detect_shots(ticket: Ticket, transcoded: Transcoded) -> DetectedShots:
 
 @stage_task(Stage.STILLS, name=naming.stills, task_run_name="make posters and contact sheet")
 def make_stills(ticket: Ticket, transcoded: Transcoded, detected: DetectedShots) -> Stills:
-    """Make a poster per scene and the contact sheet; a picture that cannot be had is noted, never an error."""
+    """Make a poster per scene, the contact sheet and the storyboard; what cannot be had is noted, never an error."""
     settings = get_settings()
     name = naming.stills(settings, ticket, transcoded, detected)
     proxy = scratch.derived_copy(ticket, transcoded.proxy.file)
     folder = scratch.work_folder(ticket, "stills")
-    posters = still_images.posters(proxy, detected.scenes, settings.stills, folder, find_tools(settings.media))
+    tools = find_tools(settings.media)
+    posters = still_images.posters(proxy, detected.scenes, settings.stills, folder, tools)
     sheet = still_images.contact_sheet(posters, detected.scenes, settings.stills, folder / "contact-sheet.jpg")
 
-    def keep(path: Path | None) -> StoredFile | None:
-        if path is None:
-            return None
+    def keep(path: Path) -> StoredFile:
         key = keys.derived(ticket.video_id, Stage.STILLS, name, ticket.attempt, path.name)
-        return object_store(settings.storage).put(path, key, "image/jpeg")
+        kind = "text/vtt" if path.suffix == ".vtt" else "image/jpeg"
+        return object_store(settings.storage).put(path, key, kind)
 
     missing = sum(poster is None for poster in posters)
+    degraded = [f"{missing} of {len(posters)} scenes have no poster."] if missing else []
+    tiles: tuple[Path, ...] = ()
+    try:
+        tiles = storyboard(proxy, folder, tools)
+    except EncoderRejected as error:
+        degraded.append(f"There is no storyboard: {error}")
     return Stills(
         fingerprint=name,
-        posters=tuple(keep(poster) for poster in posters),
+        posters=tuple(poster and keep(poster) for poster in posters),
         contact_sheet=keep(sheet),
-        degraded=(f"{missing} of {len(posters)} scenes have no poster.",) if missing else (),
+        storyboard={path.name: keep(path) for path in tiles},
+        degraded=tuple(degraded),
     )
 
 

@@ -5,6 +5,7 @@ from core.settings import Settings
 from core.stages import Stage
 from core.values import DetectedShots, Rung, Ticket, Transcoded, ValidatedSource
 from encoders.catalog import spec_for
+from media.chunks import PlannedChunk
 from media.ladder import rungs_for
 
 
@@ -27,11 +28,29 @@ def proxy(settings: Settings, ticket: Ticket, source: ValidatedSource) -> str:
     return fingerprint.proxy(settings, source.sha256, _generation(ticket, Stage.TRANSCODE))
 
 
-def transcode(settings: Settings, ticket: Ticket, source: ValidatedSource) -> str:
-    """Name the outputs of one decode."""
+def sound(settings: Settings, ticket: Ticket, source: ValidatedSource) -> str:
+    """Name the sound of a content."""
+    return fingerprint.sound(settings, source.sha256, _generation(ticket, Stage.TRANSCODE))
+
+
+def film(settings: Settings, ticket: Ticket, source: ValidatedSource) -> str:
+    """Name the one file with pictures and sound: the largest rung's."""
+    largest = rungs_for(source.facts, settings.media)[0]
+    return fingerprint.film(rendition(settings, ticket, source, largest), sound(settings, ticket, source))
+
+
+def chunk(settings: Settings, ticket: Ticket, source: ValidatedSource, chunk: PlannedChunk) -> str:
+    """Name the pieces of a chunk."""
+    outputs = [rendition(settings, ticket, source, rung) for rung in chunk.rungs]
+    outputs += [proxy(settings, ticket, source)] if chunk.with_proxy else []
+    return fingerprint.chunk(outputs, chunk.start_s, chunk.end_s)
+
+
+def transcode(settings: Settings, ticket: Ticket, source: ValidatedSource, **_made: object) -> str:
+    """Name everything that is assembled; how it is cut into chunks does not matter."""
     rungs = rungs_for(source.facts, settings.media)
     outputs = [rendition(settings, ticket, source, rung) for rung in rungs]
-    return fingerprint.transcoded([*outputs, proxy(settings, ticket, source)])
+    return fingerprint.transcoded([*outputs, proxy(settings, ticket, source), sound(settings, ticket, source)])
 
 
 def shots(settings: Settings, ticket: Ticket, transcoded: Transcoded) -> str:

@@ -4,15 +4,17 @@ import io
 from typing import Any, Final
 
 import numpy as np
-from prefect import task
+from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
 from core import faults
+from core.errors import TransientError
 from core.settings import get_settings
 from core.stages import Stage
 from core.values import DetectedShots, Embedded, Stills, Ticket, Transcoded, ValidatedSource
 from models import attempts, ledger, publication
 from models.session import transaction
+from storage.chunk_media import remove_chunks
 from storage.client import object_store
 from tasks import report
 from tasks.retries import JITTER, STORES, is_transient
@@ -47,7 +49,7 @@ def publish(
     stills: Stills,
     embedded: Embedded,
 ) -> None:
-    """Make renditions, scenes and vectors visible in one transaction.
+    """Make renditions, scenes and vectors visible in one transaction; then chunks have served their time.
 
     Raises:
         Superseded: a newer attempt owns the video (permanent).
@@ -71,6 +73,7 @@ def publish(
             ledger.finish(session, entry)
             faults.reached(Stage.PUBLISH, faults.Moment.BEFORE, ticket.video_id)
         faults.reached(Stage.PUBLISH, faults.Moment.AFTER, ticket.video_id)
+    _remove_chunks(ticket)
     report.indexed(ticket, source, transcoded, detected, stills)
 
 
@@ -81,4 +84,16 @@ def reject(ticket: Ticket, reason: str, sentence: str) -> None:
         attempts.reject(session, ticket, reason, sentence)
         faults.reached("reject", faults.Moment.BEFORE, ticket.video_id)
     faults.reached("reject", faults.Moment.AFTER, ticket.video_id)
+    _remove_chunks(ticket)
     report.rejected(ticket, reason, sentence)
+
+
+def _remove_chunks(ticket: Ticket) -> None:
+    """Remove the pieces of chunks with their results; when it cannot, reconcile does it later."""
+    settings = get_settings()
+    try:
+        remove_chunks(object_store(settings.storage), ticket.video_id, up_to_attempt=ticket.attempt)
+        with transaction(settings.database) as session:
+            attempts.forget_chunks(session, ticket.video_id, ticket.attempt)
+    except TransientError as error:
+        get_run_logger().warning("pieces of chunks are left to the next reconcile: %s", error)

@@ -26,12 +26,11 @@ def indexed(
             f"{float(facts.frame_rate):.3g} fps, {sound}, {float(transcoded.duration_s):.2f} s, {source.size_bytes:,} bytes"
         ),
         "",
+        f"[Play it]({base}/files/video.mp4)",
+        "",
         "| rendition | size | bytes |",
         "|---|---|---|",
-        *(
-            f"| [{made.name}]({base}/files/{made.name}.mp4) | {made.width}x{made.height} | {made.file.size_bytes:,} |"
-            for made in transcoded.renditions
-        ),
+        *(f"| {made.name} | {made.width}x{made.height} | {made.file.size_bytes:,} |" for made in transcoded.renditions),
         "",
         f"**{len(detected.scenes)} scenes** from {len(detected.shots)} shots",
         "",

@@ -85,6 +85,16 @@ def work_folder(ticket: Ticket, name: str) -> Path:
     return made
 
 
+@contextlib.contextmanager
+def working(ticket: Ticket, name: str) -> Iterator[Path]:
+    """Give an empty folder for as long as something is made in it."""
+    made = work_folder(ticket, name)
+    try:
+        yield made
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+
+
 def clear(ticket: Ticket) -> None:
     """Remove everything this attempt put into scratch."""
     root = get_settings().scratch_dir / str(ticket.video_id)
@@ -133,9 +143,28 @@ def derived_copy(ticket: Ticket, file: StoredFile) -> Path:
         ScratchFull, StorageUnavailable: transient.
         ObjectMissing: it was deleted (permanent; a rerun makes it again).
     """
-    target = folder(ticket) / f"{file.etag.strip('-')}{Path(file.key).suffix}"
+    target = _place(ticket, file)
     _once(target, file.size_bytes, lambda part: object_store(get_settings().storage).fetch(file, part))
     return target
+
+
+@contextlib.contextmanager
+def passing_copy(ticket: Ticket, file: StoredFile) -> Iterator[Path]:
+    """Give a local copy of a derived object that is needed only once; raises what `derived_copy` raises."""
+    path = derived_copy(ticket, file)
+    try:
+        yield path
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def keep(ticket: Ticket, path: Path, file: StoredFile) -> None:
+    """Move what was stored just now to where `derived_copy` looks first: nobody here needs to fetch it."""
+    path.rename(_place(ticket, file))
+
+
+def _place(ticket: Ticket, file: StoredFile) -> Path:
+    return folder(ticket) / f"{file.etag.strip('-')}{Path(file.key).suffix}"
 
 
 def require_space(path: Path, needed_bytes: int) -> None:

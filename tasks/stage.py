@@ -4,6 +4,7 @@ import functools
 import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, Final, ParamSpec, TypeVar
 from uuid import UUID
 
@@ -17,9 +18,10 @@ from core import faults
 from core.errors import InvalidMedia, TransientError
 from core.failures import describe
 from core.settings import get_settings
-from core.stages import Stage
+from core.stages import Part, Stage
 from core.values import Ticket
 from models import ledger
+from models.ledger import Share
 from models.session import transaction
 from storage import keys
 from tasks.patience import patiently
@@ -35,13 +37,27 @@ CACHED: Final = "Cached"
 STAGE_NOTE: Final = "stage: "
 
 
-def stage_task(stage: Stage, *, name: Callable[..., str], task_run_name: str) -> Callable[[Callable[P, R]], Task[P, R]]:
+#: The ledger's entry of the execution that this thread is in.
+_entry: Final[ContextVar[UUID | None]] = ContextVar("ledger entry", default=None)
+
+
+def stage_task(
+    stage: Stage,
+    *,
+    name: Callable[..., str],
+    task_run_name: str,
+    part: Part | None = None,
+    share: Callable[..., Share | None] = lambda **_: None,
+) -> Callable[[Callable[P, R]], Task[P, R]]:
     """Make a stage's body a Prefect task whose result is kept under its fingerprint.
 
     Args:
+        part: the task does a share of the stage, whose result lies in a folder of its own.
+        share: says which share; takes the body's own arguments.
         name: gives the fingerprint; takes the settings and then the body's own arguments.
         task_run_name: what the Prefect UI shows; a format string over the body's arguments.
     """
+    folder = part or stage
 
     def decorate(body: Callable[P, R]) -> Task[P, R]:
         signature = inspect.signature(body)
@@ -50,26 +66,28 @@ def stage_task(stage: Stage, *, name: Callable[..., str], task_run_name: str) ->
             return name(get_settings(), **arguments)
 
         def cache_key(_context: TaskRunContext, arguments: dict[str, Any]) -> str:
-            return keys.manifest(arguments["ticket"].video_id, stage, fingerprint(arguments))
+            return keys.manifest(arguments["ticket"].video_id, folder, fingerprint(arguments))
 
         def note_reuse(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> None:
             if state.name != CACHED or (context := TaskRunContext.get()) is None:
                 return
-            ticket: Ticket = context.parameters["ticket"]
+            arguments = context.parameters
             with transaction(get_settings().database) as session:
-                ledger.reuse(session, ticket, stage, fingerprint(context.parameters), flow_run_id())
+                ledger.reuse(
+                    session, arguments["ticket"], stage, fingerprint(arguments), flow_run_id(), share(**arguments)
+                )
 
         @functools.wraps(body)
         def run(*args: P.args, **kwargs: P.kwargs) -> R:
             arguments = signature.bind(*args, **kwargs).arguments
-            with entered(arguments["ticket"], stage, fingerprint(arguments)):
+            with entered(arguments["ticket"], stage, fingerprint(arguments), share(**arguments)):
                 result = body(*args, **kwargs)
-                faults.reached(stage, faults.Moment.BEFORE, arguments["ticket"].video_id)
+                faults.reached(folder, faults.Moment.BEFORE, arguments["ticket"].video_id)
                 return result
 
         policy = POLICY[stage]
         return task(
-            name=str(stage),
+            name=str(folder),
             task_run_name=task_run_name,
             cache_key_fn=cache_key,
             persist_result=True,
@@ -88,11 +106,12 @@ def stage_task(stage: Stage, *, name: Callable[..., str], task_run_name: str) ->
 
 
 @contextmanager
-def entered(ticket: Ticket, stage: Stage, fingerprint: str | None) -> Iterator[UUID]:
+def entered(ticket: Ticket, stage: Stage, fingerprint: str | None, share: Share | None = None) -> Iterator[UUID]:
     """Keep one execution of a stage in the ledger, however it ends; give its entry."""
     settings = get_settings().database
     with transaction(settings) as session:
-        entry = ledger.start(session, ticket, stage, fingerprint, flow_run_id())
+        entry = ledger.start(session, ticket, stage, fingerprint, flow_run_id(), share)
+    token = _entry.set(entry)
     try:
         with full_disk():
             yield entry
@@ -104,7 +123,14 @@ def entered(ticket: Ticket, stage: Stage, fingerprint: str | None) -> Iterator[U
         error.add_note(f"{STAGE_NOTE}{stage}")
         _write(lambda session: ledger.fail(session, entry, error_class, message))
         raise
+    finally:
+        _entry.reset(token)
     _write(lambda session: ledger.finish(session, entry))
+
+
+def current_entry() -> UUID | None:
+    """Give the ledger's entry of the execution that this code is part of, if any."""
+    return _entry.get()
 
 
 def _write(change: Callable[[Session], None]) -> None:

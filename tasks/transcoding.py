@@ -1,126 +1,158 @@
-"""Make every rendition and the analysis proxy from one decode of the source."""
+"""Encode a source in chunks, each a task with a result of its own, and its sound once."""
 
+import os
+from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
-from pydantic import TypeAdapter
+from prefect import task
+from prefect.cache_policies import NO_CACHE
 
+from core import faults
 from core.settings import Settings, get_settings
-from core.stages import Stage
-from core.values import Proxy, Rendition, Rung, StoredFile, Ticket, Transcoded, ValidatedSource, Value
-from media.ladder import proxy_size, rungs_for
-from media.tools import find_tools
-from media.transcode import TranscodeResult
-from media.transcode import transcode as run_transcode
+from core.stages import Part, Stage
+from core.values import Sound, Stream, Ticket, ValidatedSource
+from media.chunks import ChunkPieces, PlannedChunk, chunks_for, encode_chunk, most_bytes
+from media.hls import AUDIO, media_playlist, track_of
+from media.ladder import rungs_for
+from media.sound import encode_audio
+from media.tools import Tools, find_tools
+from models.ledger import Share
 from storage import keys
 from storage.client import object_store
 from tasks import naming, scratch
-from tasks.result_store import stored_result
-from tasks.stage import stage_task
+from tasks.outputs import outputs_of
+from tasks.progress import told
+from tasks.retries import JITTER, STORES, is_transient
+from tasks.stage import current_entry, stage_task
+
+_CORES: Final = os.cpu_count() or 1
+#: Chunks of one run that are encoded at a time; two at least, so that one's end does not leave cores idle.
+CHUNKS_AT_ONCE: Final = max(2, _CORES // 4)
+PLAYLIST_TYPE: Final = "application/vnd.apple.mpegurl"
 
 
-class Output(Value):
-    """Manifest of one output of the decode, so that a new rung remakes that rung only."""
+@task(
+    name="plan",
+    task_run_name="plan chunks",
+    cache_policy=NO_CACHE,
+    persist_result=False,
+    retries=STORES.retries,
+    retry_delay_seconds=STORES.delays_s,
+    retry_jitter_factor=JITTER,
+    retry_condition_fn=is_transient,
+)
+def plan_chunks(ticket: Ticket, source: ValidatedSource) -> tuple[PlannedChunk, ...]:
+    """Say which chunks are to be encoded, and to which outputs; none when every output is in the store."""
+    settings = get_settings()
+    known = outputs_of(settings, ticket)
+    rungs = tuple(
+        rung
+        for rung in rungs_for(source.facts, settings.media)
+        if known.rendition(naming.rendition(settings, ticket, source, rung)) is None
+    )
+    with_proxy = known.proxy(naming.proxy(settings, ticket, source)) is None
+    faults.reached("plan", faults.Moment.BEFORE, ticket.video_id)
+    chunks = chunks_for(source.facts, settings.media) if rungs or with_proxy else ()
+    faults.reached("plan", faults.Moment.AFTER, ticket.video_id)
+    return tuple(PlannedChunk(**chunk.model_dump(), rungs=rungs, with_proxy=with_proxy) for chunk in chunks)
 
-    #: Frames and seconds of the video stream as this decode counted them.
-    frames: int
-    duration_s: str
-    degraded: tuple[str, ...]
-    width: int
-    height: int
-    file: StoredFile
+
+def _share(source: ValidatedSource, chunk: PlannedChunk, **_: object) -> Share:
+    return Share(f"{Part.CHUNK} {chunk.index}", chunk.length_s(source.facts))
 
 
 @stage_task(
-    Stage.TRANSCODE, name=naming.transcode, task_run_name="transcode {source.facts.width}x{source.facts.height}"
+    Stage.TRANSCODE,
+    part=Part.CHUNK,
+    share=_share,
+    name=naming.chunk,
+    task_run_name="transcode chunk {chunk.index}",
 )
-def transcode(ticket: Ticket, source: ValidatedSource) -> Transcoded:
-    """Make the renditions and the proxy that are not in the store yet.
+def transcode_chunk(ticket: Ticket, source: ValidatedSource, chunk: PlannedChunk) -> ChunkPieces:
+    """Make the pieces of one chunk and store them.
 
     Raises:
-        InvalidMedia: more of the video is damaged than the error budget allows (verdict).
-        EncoderKilled, EncoderStalled: transient.  EncoderRejected: permanent.
+        InvalidMedia: what cannot be decoded at all (verdict).
+        EncoderKilled, EncoderStalled, ScratchFull: transient.  EncoderRejected: permanent.
     """
     settings = get_settings()
-    rungs = rungs_for(source.facts, settings.media)
-    names = {rung.name: naming.rendition(settings, ticket, source, rung) for rung in rungs}
-    proxy_name = naming.proxy(settings, ticket, source)
-    known = {name: recall(settings, ticket, name) for name in (*names.values(), proxy_name)}
-    missing = [rung for rung in rungs if known[names[rung.name]] is None]
-    if missing or known[proxy_name] is None:
-        known |= _make(settings, ticket, source, missing, names, proxy_name, with_proxy=known[proxy_name] is None)
-    made = {name: output for name, output in known.items() if output is not None}
-    return Transcoded(
-        fingerprint=naming.transcode(settings, ticket, source),
-        duration_s=made[proxy_name].duration_s,
-        frames=made[proxy_name].frames,
-        renditions=tuple(_rendition(rung, names[rung.name], made[names[rung.name]]) for rung in rungs),
-        proxy=_proxy(proxy_name, made[proxy_name]),
-        degraded=tuple(dict.fromkeys(note for output in made.values() for note in output.degraded)),
-    )
-
-
-def _make(
-    settings: Settings,
-    ticket: Ticket,
-    source: ValidatedSource,
-    rungs: list[Rung],
-    names: dict[str, str],
-    proxy_name: str,
-    *,
-    with_proxy: bool,
-) -> dict[str, Output | None]:
     original, _ = scratch.source_copy(ticket, source.sha256)
-    folder = scratch.work_folder(ticket, "transcode")
-    # Renditions together are seldom larger than their source; the check is for a disk that is nearly full.
-    scratch.require_space(folder, source.size_bytes)
-    tools = find_tools(settings.media)
-    result = run_transcode(
-        original,
-        source.facts,
-        rungs,
-        with_proxy=with_proxy,
-        settings=settings.media,
-        limits=settings.limits,
-        folder=folder,
-        tools=tools,
-    )
-    made: dict[str, Output | None] = {}
-    for rung in rungs:
-        path = result.rungs[rung.name]
-        made[names[rung.name]] = _keep(ticket, names[rung.name], path, result, rung.width, rung.height)
-    if with_proxy and result.proxy is not None:
-        made[proxy_name] = _keep(
-            ticket, proxy_name, result.proxy, result, *proxy_size(source.facts, settings.media.proxy_short_side)
+    with scratch.working(ticket, f"chunk-{chunk.index}") as folder:
+        scratch.require_space(folder, most_bytes(chunk, source.facts))
+        with told(ticket, current_entry(), _share(source, chunk)) as on_progress:
+            encoded = encode_chunk(
+                original,
+                source.facts,
+                chunk,
+                chunk.rungs,
+                with_proxy=chunk.with_proxy,
+                settings=settings.media,
+                limits=settings.limits,
+                folder=folder,
+                tools=_tools(settings, chunk),
+                on_progress=on_progress,
+            )
+        name = naming.chunk(settings, ticket, source, chunk)
+        store = object_store(settings.storage)
+        files = {}
+        for rung, file in encoded.pieces.items():
+            key = keys.derived(ticket.video_id, Part.CHUNK, name, ticket.attempt, file)
+            files[rung] = store.put(folder / file, key, "video/mp4")
+            if chunk.is_whole:  # of a longer source, pieces are fetched one by one: scratch stays small
+                scratch.keep(ticket, folder / file, files[rung])
+    return ChunkPieces(fingerprint=name, encoded=encoded, files=files)
+
+
+@stage_task(
+    Stage.TRANSCODE,
+    part=Part.SOUND,
+    share=lambda **_: Share(Part.SOUND),
+    name=naming.sound,
+    task_run_name="encode sound",
+)
+def encode_sound(ticket: Ticket, source: ValidatedSource) -> Sound:
+    """Encode the sound of the whole source once and store it with its playlist.
+
+    Raises:
+        EncoderKilled, EncoderStalled, ScratchFull: transient.  EncoderRejected: permanent.
+    """
+    settings = get_settings()
+    name = naming.sound(settings, ticket, source)
+    if source.facts.audio_codec is None:
+        return Sound(fingerprint=name)
+    original, _ = scratch.source_copy(ticket, source.sha256)
+    with scratch.working(ticket, Part.SOUND) as folder:
+        made = encode_audio(
+            original,
+            source.facts,
+            settings=settings.media,
+            limits=settings.limits,
+            folder=folder,
+            tools=find_tools(settings.media),
         )
-    return made
+        return Sound(fingerprint=name, stream=made and _stored(ticket, name, made))
 
 
-def _keep(ticket: Ticket, name: str, path: Path, result: TranscodeResult, width: int, height: int) -> Output:
-    """Store one output and then its manifest, so that no manifest ever names a missing file."""
+def _stored(ticket: Ticket, name: str, path: Path) -> Stream:
     store = object_store(get_settings().storage)
-    key = keys.derived(ticket.video_id, Stage.TRANSCODE, name, ticket.attempt, path.name)
-    output = Output(
-        frames=result.frames,
-        duration_s=str(result.duration_s),
-        degraded=result.degraded,
-        width=width,
-        height=height,
-        file=store.put(path, key, "video/mp4"),
+    track = track_of(path, AUDIO)
+    key = keys.derived(ticket.video_id, Part.SOUND, name, ticket.attempt, path.name)
+    file = store.put(path, key, "audio/mp4")
+    scratch.keep(ticket, path, file)
+    playlist = keys.derived(ticket.video_id, Part.SOUND, name, ticket.attempt, f"{AUDIO}.m3u8")
+    return Stream(
+        fingerprint=name,
+        file=file,
+        playlist=store.put_bytes(media_playlist(track).encode(), playlist, PLAYLIST_TYPE),
+        average_bps=track.average_bps,
+        peak_bps=track.peak_bps,
     )
-    content = output.model_dump_json().encode()
-    store.put_bytes(content, keys.manifest(ticket.video_id, Stage.TRANSCODE, name), "application/json")
-    return output
 
 
-def recall(settings: Settings, ticket: Ticket, name: str) -> Output | None:
-    """Give an output that an earlier decode stored whole; None when it must be made."""
-    content = stored_result(object_store(settings.storage), keys.manifest(ticket.video_id, Stage.TRANSCODE, name))
-    return None if content is None else TypeAdapter(Output).validate_json(content)
-
-
-def _rendition(rung: Rung, name: str, output: Output) -> Rendition:
-    return Rendition(name=rung.name, width=rung.width, height=rung.height, fingerprint=name, file=output.file)
-
-
-def _proxy(name: str, output: Output) -> Proxy:
-    return Proxy(width=output.width, height=output.height, fingerprint=name, file=output.file)
+def _tools(settings: Settings, chunk: PlannedChunk) -> Tools:
+    """Share the cores between the chunks that are encoded side by side; a whole source has them all."""
+    tools = find_tools(settings.media)
+    if tools.threads or chunk.is_whole:
+        return tools
+    return replace(tools, threads=max(1, _CORES // CHUNKS_AT_ONCE))

@@ -1,6 +1,7 @@
 """From an object put by any S3 client to scenes that are found, through the whole real stack."""
 
 import json
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -44,13 +45,50 @@ def test_scenes_cover_the_whole_duration_without_gap_or_overlap(indexed: dict[st
     assert scenes[-1]["end_s"] == indexed["duration_s"] == pytest.approx(6.0, abs=0.05)
 
 
-def test_every_rendition_plays_with_sound(live: "Live", indexed: dict[str, Any], tmp_path: Path):
-    for name, url in indexed["urls"]["renditions"].items():
+def test_rungs_hold_pictures_and_the_film_sound_as_well(live: "Live", indexed: dict[str, Any], tmp_path: Path):
+    urls = {**indexed["urls"]["renditions"], "video": indexed["urls"]["video"]}
+    for name, url in urls.items():
         target = tmp_path / f"{name}.mp4"
         target.write_bytes(httpx.get(url).raise_for_status().content)
         found = probe(target)
-        assert {stream["codec_type"] for stream in found["streams"]} == {"video", "audio"}
+        assert {stream["codec_type"] for stream in found["streams"]} == {
+            "video",
+            *(["audio"] if name == "video" else []),
+        }
         assert float(found["format"]["duration"]) == pytest.approx(indexed["duration_s"], abs=0.2)
+
+
+def test_everything_that_the_playlists_name_is_there(indexed: dict[str, Any]):
+    master = indexed["urls"]["hls"]
+    waiting, seen = [master], set()
+    while waiting:
+        url = waiting.pop()
+        if url in seen:
+            continue
+        seen.add(url)
+        answer = httpx.get(url).raise_for_status()
+        if url.endswith(".m3u8"):
+            assert answer.headers["content-type"] == "application/vnd.apple.mpegurl"
+            named = re.findall(r'URI="(.+?)"', answer.text) + re.findall(r"^[^#\n].*$", answer.text, re.MULTILINE)
+            waiting += [master.replace("master.m3u8", name) for name in named]
+    names = {url.rpartition("/")[2] for url in seen}
+    assert names == {"master.m3u8", "180p.m3u8", "180p.mp4", "audio.m3u8", "audio.mp4"}
+
+
+def test_the_storyboard_names_tiles_that_are_there(indexed: dict[str, Any]):
+    url = indexed["urls"]["storyboard"]
+    cues = httpx.get(url).raise_for_status().text
+    sprite = re.search(r"^(.+)#xywh=0,0,160,90$", cues, re.MULTILINE)
+    assert sprite is not None, cues
+    answer = httpx.get(url.replace("storyboard.vtt", sprite[1])).raise_for_status()
+    assert answer.headers["content-type"] == "image/jpeg"
+
+
+def test_chunks_are_gone_once_the_video_is_published(live: "Live", indexed: dict[str, Any]):
+    live.ended_run(indexed["flow_run_id"])
+    bucket = live.settings.storage.derived_bucket
+    found = [item.key for item in live.store.list(bucket, f"{indexed['video_id']}/")]
+    assert {key.split("/")[1] for key in found} == {"validate", "sound", "transcode", "shots", "stills", "embed"}
 
 
 def test_posters_and_contact_sheet_are_pictures(indexed: dict[str, Any]):

@@ -7,7 +7,7 @@ from pathlib import Path
 from uuid import UUID
 
 from core.settings import Settings
-from core.stages import Stage
+from core.stages import Part, Stage
 from core.values import SourceVersion, StoredFile, Ticket
 from dispatch.leftovers import sweep_leftovers
 from models import Video, VideoStatus, attempts, inbox, publication
@@ -50,6 +50,21 @@ def test_files_that_no_record_and_no_row_names_are_swept(settings: Settings, sto
     left = {item.key for item in store.list(settings.storage.derived_bucket)}
     assert left == {named.key, newest.key, in_row.key, kept}
     assert dead.key not in left
+    assert sweep_leftovers(settings) == 0
+
+
+def test_pieces_of_chunks_outlive_their_video_only_until_the_next_sweep(settings: Settings, store: ObjectStore):
+    ticket = begun(settings, 1)
+    piece = store.put_bytes(b"x", keys.derived(ticket.video_id, Part.CHUNK, "c" * 32, 1, "360p.mp4"), "video/mp4")
+    result = store.put_bytes(b"[]", keys.manifest(ticket.video_id, Part.CHUNK, "c" * 32), "application/json")
+    kept = {piece.key, result.key}
+    assert sweep_leftovers(settings) == 0, "the video is at work: a resume needs them"
+    with transaction(settings.database) as session:
+        publication.publish(session, ticket, *made(1))
+    newer = store.put_bytes(b"x", keys.derived(ticket.video_id, Part.CHUNK, "d" * 32, 2, "360p.mp4"), "video/mp4")
+    assert kept < {item.key for item in store.list(settings.storage.derived_bucket)}
+    assert sweep_leftovers(settings) == 2
+    assert {item.key for item in store.list(settings.storage.derived_bucket)} == {newer.key}
     assert sweep_leftovers(settings) == 0
 
 

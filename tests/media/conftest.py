@@ -2,12 +2,21 @@
 
 import struct
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
 from core.settings import LimitSettings, MediaSettings
+from core.values import MediaFacts, Rung
+from media.assembly import FILM_NAME, Assembled, assemble
+from media.chunks import chunks_for, encode_chunk
+from media.hls import AUDIO, MASTER_NAME, Variant, master_playlist, media_playlist, playlist_name, track_of
+from media.joining import mux
+from media.ladder import rungs_for
+from media.sound import encode_audio
 from media.tools import Tools, find_tools
 
 #: One second each of black, grey and white: cuts are exactly at 1 s and 2 s.
@@ -16,6 +25,79 @@ THREE_SHOTS += "[a][b][c]concat=n=3"
 H264 = ["-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p"]
 
 Make = Callable[..., Path]
+
+
+@dataclass(frozen=True)
+class Made:
+    """Everything that is made of a source, in one folder, as the tasks make it."""
+
+    assembled: Assembled
+    audio: Path | None
+    film: Path | None
+
+    @property
+    def frames(self) -> int:
+        return self.assembled.frames
+
+    @property
+    def duration_s(self) -> Decimal:
+        return self.assembled.duration_s
+
+    @property
+    def degraded(self) -> tuple[str, ...]:
+        return self.assembled.degraded
+
+    @property
+    def proxy(self) -> Path | None:
+        return self.assembled.proxy
+
+    @property
+    def rungs(self) -> dict[str, Path]:
+        return {name: made.path for name, made in self.assembled.rungs.items()}
+
+
+def make_all(
+    source: Path,
+    facts: MediaFacts,
+    settings: MediaSettings,
+    folder: Path,
+    tools: Tools,
+    limits: LimitSettings,
+    *,
+    rungs: Sequence[Rung] | None = None,
+    with_proxy: bool = True,
+) -> Made:
+    """Encode every chunk of a source and its sound, join them, write the playlists and the film."""
+    rungs = rungs_for(facts, settings) if rungs is None else rungs
+    common = {"settings": settings, "limits": limits, "tools": tools}
+    done = []
+    for chunk in chunks_for(facts, settings):
+        where = folder / f"chunk{chunk.index}"
+        where.mkdir()
+        done.append((encode_chunk(source, facts, chunk, rungs, with_proxy=with_proxy, folder=where, **common), where))
+
+    def pieces_of(name: str) -> Iterator[Path]:
+        yield from (where / made.pieces[name] for made, where in done if made.frames)
+
+    out = folder / "out"
+    out.mkdir()
+    # The order in which chunks end does not matter.
+    chunks = [made for made, _ in reversed(done)]
+    assembled = assemble(chunks, pieces_of, facts, rungs, with_proxy=with_proxy, limits=limits, folder=out, tools=tools)
+    audio = encode_audio(source, facts, folder=out, **common)
+    film = mux(next(iter(assembled.rungs.values())).path, audio, out / FILM_NAME, tools) if rungs else None
+    rate = assembled.frames / assembled.duration_s
+    variants = []
+    for rung in rungs:
+        made = assembled.rungs[rung.name]
+        (out / playlist_name(rung.name)).write_text(media_playlist(made.track))
+        bps = (made.track.average_bps, made.track.peak_bps)
+        variants.append(Variant(rung.name, *bps, rung.width, rung.height, made.codec, rate))
+    sound = track_of(audio, AUDIO) if audio else None
+    if sound:
+        (out / playlist_name(AUDIO)).write_text(media_playlist(sound))
+    (out / MASTER_NAME).write_text(master_playlist(variants, sound and (sound.average_bps, sound.peak_bps)))
+    return Made(assembled, audio, film)
 
 
 @pytest.fixture(scope="session")

@@ -15,9 +15,8 @@ from media.scenes import scenes_from
 from media.shots import detect_shots
 from media.stills import clock, contact_sheet, posters
 from media.storyboard import storyboard
-from media.transcode import transcode
 from media.validation import inspect
-from tests.media.conftest import H264
+from tests.media.conftest import H264, make_all
 
 
 @pytest.fixture(scope="session")
@@ -26,9 +25,7 @@ def proxy_of(tools, limits, tmp_path_factory):
         facts = inspect(source, tools, limits)
         folder = tmp_path_factory.mktemp("proxy")
         settings = MediaSettings(proxy_short_side=90, threads=2)
-        made = transcode(
-            source, facts, (), with_proxy=True, settings=settings, limits=limits, folder=folder, tools=tools
-        )
+        made = make_all(source, facts, settings, folder, tools, limits, rungs=())
         assert made.proxy is not None
         return made.proxy
 
@@ -129,8 +126,8 @@ def test_the_storyboard_says_which_tile_is_when(colours, tools, tmp_path):
     vtt, sprite = storyboard(colours, tmp_path, tools)
     cues = vtt.read_text().split("\n\n")
     assert cues[0] == "WEBVTT"
-    assert cues[1] == "00:00:00.000 --> 00:00:02.000\nstoryboard-0.jpg#xywh=0,0,160,90"
-    assert cues[2].startswith("00:00:02.000 --> 00:00:04.000\nstoryboard-0.jpg#xywh=160,0,160,90")
+    assert cues[1] == "00:00:00.000 --> 00:00:02.000\nstoryboard.jpg#xywh=0,0,160,90"
+    assert cues[2].startswith("00:00:02.000 --> 00:00:04.000\nstoryboard.jpg#xywh=160,0,160,90")
     with Image.open(sprite) as image:
         assert image.size == (320, 90)
         # The second tile is what is on screen at 2 s: green.

@@ -9,15 +9,12 @@ from pathlib import Path
 import pytest
 
 from core.errors import EncoderRejected, InvalidMedia
-from core.settings import LimitSettings, MediaSettings
-from media.assembly import Assembled, assemble
+from core.settings import MediaSettings
 from media.chunks import chunks_for, encode_chunk
 from media.joining import join
 from media.ladder import rungs_for
-from media.sound import encode_audio
-from media.transcode import transcode
 from media.validation import inspect
-from tests.media.conftest import H264
+from tests.media.conftest import H264, Made, make_all
 
 SETTINGS = MediaSettings(ladder=(90, 60), chunk_s=2, segment_s=1, preset="veryfast", proxy_short_side=64, threads=2)
 LONG = ["-c:v", "libx264", "-preset", "veryfast", "-pix_fmt", "yuv420p"]
@@ -57,20 +54,10 @@ def packets(tools):
 
 @pytest.fixture
 def chunked(tools, limits, tmp_path):
-    def chunked(source: Path, limits: LimitSettings = limits, settings: MediaSettings = SETTINGS) -> Assembled:
-        facts = inspect(source, tools, limits)
-        rungs = rungs_for(facts, settings)
-        common = {"settings": settings, "limits": limits, "tools": tools}
-        done = []
-        for chunk in chunks_for(facts, settings):
-            folder = tmp_path / f"chunk{chunk.index}"
-            folder.mkdir()
-            done.append((encode_chunk(source, facts, chunk, rungs, with_proxy=True, folder=folder, **common), folder))
-        out = tmp_path / "out"
-        out.mkdir()
-        audio = encode_audio(source, facts, folder=out, **common)
-        # The order in which chunks end does not matter.
-        return assemble(done[::-1], audio, facts, rungs, limits=limits, folder=out, tools=tools)
+    def chunked(source: Path, settings: MediaSettings = SETTINGS) -> Made:
+        folder = tmp_path / f"chunks of {settings.chunk_s} s"
+        folder.mkdir()
+        return make_all(source, inspect(source, tools, limits), settings, folder, tools, limits)
 
     return chunked
 
@@ -79,18 +66,7 @@ def chunked(tools, limits, tmp_path):
 def test_joined_chunks_equal_one_encode_of_the_whole(name, make, tools, limits, chunked, packets, tmp_path):
     source = make(name, *SOURCES[name])
     facts = inspect(source, tools, limits)
-    whole = tmp_path / "whole"
-    whole.mkdir()
-    expected = transcode(
-        source,
-        facts,
-        rungs_for(facts, SETTINGS),
-        with_proxy=True,
-        settings=SETTINGS,
-        limits=limits,
-        folder=whole,
-        tools=tools,
-    )
+    expected = chunked(source, SETTINGS.model_copy(update={"chunk_s": 60}))
     result = chunked(source)
     assert result.frames == expected.frames
     # How long the last picture of a variable rate lasts is a guess of older versions of ffmpeg.
@@ -99,18 +75,17 @@ def test_joined_chunks_equal_one_encode_of_the_whole(name, make, tools, limits, 
     for rung, path in result.rungs.items():
         assert packets(path) == packets(expected.rungs[rung])
     assert packets(result.proxy) == packets(expected.proxy)
-    assert packets(result.video) == packets(expected.rungs["90p"])
+    assert packets(result.film) == packets(expected.rungs["90p"])
     if facts.audio_codec:
-        # The first packet of the one-file encode only warms the decoder up and lies before zero.
-        sound = [t for t in packets(expected.rungs["90p"], "a:0") if t >= 0]
-        for made in (packets(result.video, "a:0"), packets(result.audio, "a:0")):
+        sound = packets(expected.film, "a:0")
+        for made in (packets(result.film, "a:0"), packets(result.audio, "a:0")):
             assert made[0] == 0
             assert made[-1] == pytest.approx(sound[-1], abs=0.002)
 
 
 def test_every_joined_picture_decodes_without_a_complaint(make, tools, chunked):
     result = chunked(make("29.97.mkv", *SOURCES["29.97.mkv"]))
-    for path in (*result.rungs.values(), result.video, result.proxy):
+    for path in (*result.rungs.values(), result.film, result.proxy):
         command = [str(tools.ffmpeg), "-nostdin", "-v", "warning", "-copyts", "-i", path, "-map", "0:v"]
         done = subprocess.run(
             [*command, "-fps_mode", "passthrough", "-f", "null", "-"], capture_output=True, check=True
@@ -120,7 +95,7 @@ def test_every_joined_picture_decodes_without_a_complaint(make, tools, chunked):
 
 def test_playlists_name_every_byte_once(make, chunked, packets):
     result = chunked(make("23.976.mp4", *SOURCES["23.976.mp4"]))
-    folder = result.video.parent
+    folder = result.film.parent
     master = (folder / "master.m3u8").read_text()
     assert re.findall(r"RESOLUTION=(\S+?),", master) == ["160x90", "106x60"]
     assert re.findall(r"FRAME-RATE=([\d.]+)", master) == ["23.976"] * 2
@@ -149,7 +124,7 @@ def test_the_master_playlist_plays(make, tools, chunked):
         "-v",
         "error",
         "-i",
-        result.playlists[0],
+        result.film.with_name("master.m3u8"),
         "-map",
         "0:v:0",
         "-map",
@@ -193,7 +168,7 @@ def test_pieces_made_with_other_settings_do_not_join(make, tools, limits, tmp_pa
         )
         pieces.append(folder / "proxy.mp4")
     with pytest.raises(EncoderRejected, match="other settings"):
-        join(pieces, tmp_path / "joined.mp4")
+        join(pieces, tmp_path / "joined.mp4", 0)
 
 
 def test_the_error_budget_counts_all_chunks_together(make, tools, tmp_path, chunked):

@@ -8,31 +8,23 @@ import pytest
 
 from core.errors import EncoderRejected, EncoderStalled, InvalidMedia
 from core.settings import LimitSettings, MediaSettings
+from media.chunks import chunks_for, encode_chunk
 from media.ladder import rungs_for
 from media.timing import frame_times
-from media.transcode import TranscodeResult, transcode
 from media.validation import inspect
-from tests.media.conftest import H264
+from tests.media.conftest import H264, Made, make_all
 
 SETTINGS = MediaSettings(ladder=(180, 90), preset="ultrafast", proxy_short_side=64, threads=2)
 
 
 @pytest.fixture
 def made(tools, limits, tmp_path):
-    """Validate and transcode a source into every rung and the proxy."""
+    """Validate a source and make everything of it."""
 
-    def made(source: Path, limits: LimitSettings = limits, **facts) -> TranscodeResult:
-        known = inspect(source, tools, limits).model_copy(update=facts)
-        return transcode(
-            source,
-            known,
-            rungs_for(known, SETTINGS),
-            with_proxy=True,
-            settings=SETTINGS,
-            limits=limits,
-            folder=tmp_path,
-            tools=tools,
-        )
+    def made(source: Path, limits: LimitSettings = limits) -> Made:
+        folder = tmp_path / f"made of {source.name}"
+        folder.mkdir()
+        return make_all(source, inspect(source, tools, limits), SETTINGS, folder, tools, limits)
 
     return made
 
@@ -59,21 +51,12 @@ def test_one_run_makes_every_rung_and_the_proxy(film, made, tools):
     assert result.frames == 75
     assert result.duration_s == 3
     assert not result.degraded
-    for path in result.rungs.values():
-        command = [
-            str(tools.ffprobe),
-            "-v",
-            "error",
-            "-show_entries",
-            "stream=codec_name,pix_fmt",
-            "-of",
-            "csv=p=0",
-            path,
-        ]
-        assert subprocess.run(command, capture_output=True, check=True, timeout=20).stdout.split() == [
-            b"h264,yuv420p",
-            b"aac",
-        ]
+    streams = {path: ["h264,yuv420p"] for path in (*result.rungs.values(), result.proxy)}
+    streams |= {result.audio: ["aac"], result.film: ["h264,yuv420p", "aac"]}
+    for path, expected in streams.items():
+        command = [str(tools.ffprobe), "-v", "error", "-show_entries", "stream=codec_name,pix_fmt", "-of", "csv=p=0"]
+        found = subprocess.run([*command, path], capture_output=True, check=True, timeout=20, text=True)
+        assert found.stdout.split() == expected
         # The index stands in front of the media, so that a browser starts at once.
         head = path.read_bytes()
         assert head.index(b"moov") < head.index(b"mdat")
@@ -81,12 +64,15 @@ def test_one_run_makes_every_rung_and_the_proxy(film, made, tools):
 
 def test_rungs_without_proxy_and_proxy_without_rungs(film, tools, limits, tmp_path):
     facts = inspect(film, tools, limits)
-    common = {"settings": SETTINGS, "limits": limits, "folder": tmp_path, "tools": tools}
-    alone = transcode(film, facts, (), with_proxy=True, **common)
+    folders = [tmp_path / name for name in ("alone", "rungs")]
+    for folder in folders:
+        folder.mkdir()
+    alone = make_all(film, facts, SETTINGS, folders[0], tools, limits, rungs=())
     assert alone.proxy is not None
     assert not alone.rungs
     assert alone.frames == 75
-    rungs = transcode(film, facts, rungs_for(facts, SETTINGS)[:1], with_proxy=False, **common)
+    rung = rungs_for(facts, SETTINGS)[:1]
+    rungs = make_all(film, facts, SETTINGS, folders[1], tools, limits, rungs=rung, with_proxy=False)
     assert rungs.proxy is None
     assert list(rungs.rungs) == ["180p"]
     assert rungs.duration_s == alone.duration_s
@@ -130,7 +116,7 @@ def test_the_first_picture_is_at_zero_and_none_is_lost(source, made, packets, re
 
 def test_sound_that_begins_before_the_pictures_is_cut_and_stays_in_step(late_start, made, packets):
     result = made(late_start)
-    sound = packets(result.rungs["180p"], "a:0")
+    sound = packets(result.film, "a:0")
     # Two seconds of pictures: sound ends with them, within a packet of AAC (1024 / 48000 s) and its priming.
     assert float(sound[-1]) == pytest.approx(2.0, abs=0.045)
 
@@ -141,7 +127,7 @@ def test_sound_that_begins_later_keeps_its_distance(make, made, tools):
         *("-f", "lavfi", "-i", "testsrc2=r=25:s=320x180:d=2", "-itsoffset", "0.5", "-f", "lavfi", "-i", "sine=440:d=1"),
         *("-map", "0", "-map", "1", *H264, "-c:a", "aac"),
     )
-    path = made(source).rungs["180p"]
+    path = made(source).film
     command = [str(tools.ffmpeg), "-v", "info", "-i", path, "-af", "silencedetect=n=-40dB:d=0.2", "-f", "null", "-"]
     said = subprocess.run(command, capture_output=True, check=True, timeout=20, text=True).stderr
     assert float(said.split("silence_end: ")[1].split()[0]) == pytest.approx(0.5, abs=0.02)
@@ -243,17 +229,9 @@ def test_more_frames_than_allowed_stop_the_run(make, made):
 def test_progress_is_told(film, tools, limits, tmp_path):
     seen = []
     facts = inspect(film, tools, limits)
-    transcode(
-        film,
-        facts,
-        (),
-        with_proxy=True,
-        settings=SETTINGS,
-        limits=limits,
-        folder=tmp_path,
-        tools=tools,
-        on_progress=seen.append,
-    )
+    [chunk] = chunks_for(facts, SETTINGS)
+    common = {"settings": SETTINGS, "limits": limits, "folder": tmp_path, "tools": tools}
+    encode_chunk(film, facts, chunk, (), with_proxy=True, on_progress=seen.append, **common)
     assert seen[-1].frame == 75
     assert seen[-1].out_time_s == pytest.approx(3, abs=0.1)
 
@@ -272,8 +250,8 @@ def test_sound_that_cannot_be_decoded_is_left_out(film, make, made, packets):
     source = make("noise.mkv", "-i", str(film), "-c", "copy", "-bsf:a", "noise=amount=1")
     result = made(source)
     assert result.frames == 75
-    assert "sound" in result.degraded[0]
-    assert packets(result.rungs["180p"], "a:0") == []
+    assert result.audio is None
+    assert packets(result.film, "a:0") == []
 
 
 @pytest.mark.parametrize("sound", ["aac", None])
@@ -281,7 +259,7 @@ def test_pictures_that_cannot_be_decoded_are_a_verdict(film, make, tools, limits
     facts = inspect(film, tools, limits).model_copy(update={"audio_codec": sound})
     source = make("noisy.mkv", "-i", str(film), "-c", "copy", "-bsf:v", "noise=amount=3")
     with pytest.raises(InvalidMedia) as caught:
-        transcode(source, facts, (), with_proxy=True, settings=SETTINGS, limits=limits, folder=tmp_path, tools=tools)
+        make_all(source, facts, SETTINGS, tmp_path, tools, limits, rungs=())
     assert caught.value.reason == "damaged"
 
 
@@ -290,7 +268,7 @@ def test_what_our_settings_break_is_no_verdict_on_the_video(film, tools, limits,
     wrong = MediaSettings.model_construct(**{**SETTINGS.model_dump(), "preset": "sluggish"})
     rungs = rungs_for(facts, SETTINGS)
     with pytest.raises(EncoderRejected, match=r"Error setting preset/tune sluggish[^\n]*\n"):
-        transcode(film, facts, rungs, with_proxy=True, settings=wrong, limits=limits, folder=tmp_path, tools=tools)
+        make_all(film, facts, wrong, tmp_path, tools, limits, rungs=rungs)
 
 
 def test_a_frozen_ffmpeg_is_no_verdict_on_the_video(film, tools, limits, tmp_path):
@@ -301,4 +279,4 @@ def test_a_frozen_ffmpeg_is_no_verdict_on_the_video(film, tools, limits, tmp_pat
     frozen.chmod(0o755)
     broken = replace(tools, ffmpeg=frozen, stall_timeout_s=0.5)
     with pytest.raises(EncoderStalled):
-        transcode(film, facts, (), with_proxy=True, settings=SETTINGS, limits=limits, folder=tmp_path, tools=broken)
+        make_all(film, facts, SETTINGS, tmp_path, broken, limits, rungs=())

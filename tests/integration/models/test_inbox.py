@@ -2,7 +2,9 @@
 
 import datetime as dt
 from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import pytest
 from sqlalchemy import func, select
@@ -14,6 +16,7 @@ from core.values import (
     CutKind,
     DetectedShots,
     EncoderSpec,
+    Film,
     MediaFacts,
     Proxy,
     Rendition,
@@ -22,11 +25,14 @@ from core.values import (
     SourceVersion,
     Stills,
     StoredFile,
+    Stream,
     Ticket,
     Transcoded,
 )
 from models import SourceObject, Video, VideoStatus, attempts, inbox, ledger, nearest, publication, reading, reconciling
+from models.ledger import Share
 from models.session import transaction
+from models.summary import StageProgress, StageSummary, summarise
 
 EPOCH = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 
@@ -185,9 +191,40 @@ def test_the_ledger_sums_up_tries_reuse_and_abandoned_rows(database: DatabaseSet
     with transaction(database) as session:
         video = reading.video_with_parts(session, ticket.video_id)
         assert video is not None
-        summary = {entry.stage: entry for entry in ledger.summarise(video.stage_runs)}
+        summary = {entry.stage: entry for entry in summarise(video.stage_runs)}
     assert (summary[Stage.VALIDATE].attempts, summary[Stage.VALIDATE].reused) == (2, True)
     assert (summary[Stage.TRANSCODE].attempts, summary[Stage.TRANSCODE].state) == (1, "failed")
+
+
+def test_shares_of_a_stage_side_by_side_are_one_stage_until_the_last_has_ended(database: DatabaseSettings):
+    ticket = begun(database)
+
+    def told() -> StageSummary:
+        with transaction(database) as session:
+            runs = reading.video_with_parts(session, ticket.video_id).stage_runs
+        [summary] = summarise(runs, Decimal(8))
+        return summary
+
+    def begin(share: Share | None) -> UUID:
+        with transaction(database) as session:
+            return ledger.start(session, ticket, Stage.TRANSCODE, "fp", None, share)
+
+    def done(entry: UUID) -> None:
+        with transaction(database) as session:
+            ledger.finish(session, entry)
+
+    first, second = begin(Share("chunk 0", Decimal(4))), begin(Share("chunk 1", Decimal(4)))
+    with transaction(database) as session:
+        ledger.advance(session, second, done_s=Decimal(2), fps=50.0, speed=2.0)
+    done(first)
+    halfway = told()
+    assert (halfway.state, halfway.attempts, halfway.parts, halfway.parts_done) == ("running", 1, 2, 1)
+    assert halfway.progress == StageProgress(percent=75.0, fps=50.0, speed=2.0, eta_s=1.0)
+    again = begin(Share("chunk 1", Decimal(4)))  # a retry; its first try could not say that it ended
+    done(again)
+    assert told().state == "running", "what finishes the stage has not begun"
+    done(begin(None))
+    assert (told().state, told().attempts, told().progress) == ("done", 2, None)
 
 
 def test_uploads_that_never_come_expire_and_others_do_not(database: DatabaseSettings):
@@ -206,13 +243,17 @@ def facts() -> MediaFacts:
 def made(scenes: int) -> tuple[Transcoded, DetectedShots, Stills, EncoderSpec, list[list[float]]]:
     """Make the results of all stages for a video of this many one-second scenes."""
     file = StoredFile(key="k", size_bytes=1, etag="e")
-    rendition = Rendition(name="36p", width=64, height=36, fingerprint="r", file=file)
+    stream = {"file": file, "playlist": file, "average_bps": 1, "peak_bps": 2}
+    rendition = Rendition(name="36p", width=64, height=36, fingerprint="r", codec="avc1.64001f", **stream)
     transcoded = Transcoded(
         fingerprint="t",
         duration_s=str(scenes),
         frames=25 * scenes,
         renditions=(rendition,),
         proxy=Proxy(width=64, height=36, fingerprint="p", file=file),
+        sound=Stream(fingerprint="a", **stream),
+        film=Film(fingerprint="f", file=file),
+        master=file,
     )
     detected = DetectedShots(
         fingerprint="s",

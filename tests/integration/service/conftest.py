@@ -15,6 +15,7 @@ from core.values import (
     CutKind,
     DetectedShots,
     EncoderSpec,
+    Film,
     Proxy,
     Rendition,
     Scene,
@@ -106,8 +107,23 @@ def indexed_video(settings: Settings, store: ObjectStore, put: Callable[..., Non
             fingerprint="f1",
             duration_s=Decimal("4.5"),
             frames=108,
-            renditions=(Rendition(name="360p", width=640, height=360, fingerprint="r1", file=film),),
+            renditions=(
+                Rendition(
+                    name="360p",
+                    width=640,
+                    height=360,
+                    fingerprint="r1",
+                    codec="avc1.64001f",
+                    file=film,
+                    playlist=keep("360p.m3u8", b"#EXTM3U 360p", "application/vnd.apple.mpegurl"),
+                    average_bps=1_000,
+                    peak_bps=2_000,
+                ),
+            ),
             proxy=Proxy(width=398, height=224, fingerprint="p1", file=keep("proxy.mp4", b"proxy", "video/mp4")),
+            sound=None,
+            film=Film(fingerprint="v1", file=keep("video.mp4", b"film", "video/mp4")),
+            master=keep("master.m3u8", b"#EXTM3U master", "application/vnd.apple.mpegurl"),
         )
         detected = DetectedShots(
             fingerprint="s1",
@@ -124,6 +140,10 @@ def indexed_video(settings: Settings, store: ObjectStore, put: Callable[..., Non
             fingerprint="c1",
             posters=(poster, None),
             contact_sheet=keep("contact-sheet.jpg", b"sheet", "image/jpeg"),
+            storyboard={
+                "storyboard.vtt": keep("storyboard.vtt", b"WEBVTT", "text/vtt"),
+                "storyboard.jpg": keep("storyboard.jpg", b"tiles", "image/jpeg"),
+            },
             degraded=("no poster for scene 1",),
         )
         vectors = [[1.0, *[0.0] * (spec.dim - 1)], [0.0, 1.0, *[0.0] * (spec.dim - 2)]]

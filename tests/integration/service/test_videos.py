@@ -37,7 +37,15 @@ def test_an_indexed_video_is_shown_with_every_key_that_scripts_use(
     assert all(UUID(scene["scene_id"]) for scene in shown["scenes"])
     [stage] = shown["stages"]
     assert stage.pop("seconds") >= 0
-    assert stage == {"stage": "transcode", "state": "done", "attempts": 1, "reused": False}
+    assert stage == {
+        "stage": "transcode",
+        "state": "done",
+        "attempts": 1,
+        "parts": 1,
+        "parts_done": 1,
+        "progress": None,
+        "reused": False,
+    }
     assert shown["degraded"] == ["no poster for scene 1"]
     assert shown["first_task_at"]
 
@@ -141,6 +149,11 @@ def test_every_address_in_the_document_can_be_read(
     bodies = {
         urls["renditions"]["360p"]: ("video/mp4", bytes(range(250)) * 4),
         urls["proxy"]: ("video/mp4", b"proxy"),
+        urls["video"]: ("video/mp4", b"film"),
+        urls["hls"]: ("application/vnd.apple.mpegurl", b"#EXTM3U master"),
+        urls["hls"].replace("master", "360p"): ("application/vnd.apple.mpegurl", b"#EXTM3U 360p"),
+        urls["storyboard"]: ("text/vtt; charset=utf-8", b"WEBVTT"),
+        urls["storyboard"].replace(".vtt", ".jpg"): ("image/jpeg", b"tiles"),
         urls["contact_sheet"]: ("image/jpeg", b"sheet"),
         urls["posters"][0]: ("image/jpeg", b"poster"),
     }
@@ -171,7 +184,17 @@ def test_a_part_of_a_file_can_be_read(client: TestClient, indexed_video: Callabl
 
 @pytest.mark.parametrize(
     "path",
-    ["1080p.mp4", "scenes/1/poster.jpg", "scenes/9/poster.jpg", "scenes/x/poster.jpg", "../secret", "result.json", ""],
+    [
+        "1080p.mp4",
+        "1080p.m3u8",
+        "audio.mp4",
+        "scenes/1/poster.jpg",
+        "scenes/9/poster.jpg",
+        "scenes/x/poster.jpg",
+        "../secret",
+        "result.json",
+        "",
+    ],
 )
 def test_files_that_are_not_there_are_not_found(
     client: TestClient, indexed_video: Callable[..., UUID], path: str

@@ -1,8 +1,9 @@
 """Which setting makes which stage's result a different one, and nothing more."""
 
 import datetime as dt
+from decimal import Decimal
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -10,6 +11,7 @@ from core.settings import Settings
 from core.stages import Stage, stages_from
 from core.values import (
     DetectedShots,
+    Film,
     MediaFacts,
     Proxy,
     SourceVersion,
@@ -18,6 +20,8 @@ from core.values import (
     Transcoded,
     ValidatedSource,
 )
+from media.chunks import PlannedChunk, chunks_for
+from media.ladder import rungs_for
 from tasks import naming
 
 STAGES = (Stage.VALIDATE, Stage.TRANSCODE, Stage.SHOTS, Stage.STILLS, Stage.EMBED)
@@ -44,6 +48,9 @@ def names(settings: Settings, holder: Ticket | None = None, sha256: str = "abc",
         frames=100,
         renditions=(),
         proxy=Proxy(width=398, height=224, fingerprint=proxy_name, file=file),
+        sound=None,
+        film=Film(fingerprint=naming.film(settings, holder, source), file=file),
+        master=file,
     )
     detected = DetectedShots(fingerprint=naming.shots(settings, holder, transcoded), shots=(), scenes=())
     return {
@@ -121,3 +128,53 @@ def test_a_version_id_names_a_version_better_than_etag_and_time():
     versioned = SOURCE.model_copy(update={"version_id": "v1"})
     assert versioned.version == "v1"
     assert SOURCE.version == "e1@2026-01-01T00:00:00+00:00"
+
+
+def outputs(settings: Settings) -> dict[str, str]:
+    """Give the fingerprint of every output of the decode, by what it is."""
+    holder = ticket(video_id=UUID(int=1))
+    facts = MediaFacts(container="mp4", duration_s="300", width=1920, height=1080, frame_rate="25", video_codec="h264")
+    source = ValidatedSource(fingerprint="v", sha256="abc", size_bytes=10, facts=facts)
+    made = {rung.name: naming.rendition(settings, holder, source, rung) for rung in rungs_for(facts, settings.media)}
+    rungs = rungs_for(facts, settings.media)
+    for chunk in chunks_for(facts, settings.media):
+        planned = PlannedChunk(**chunk.model_dump(), rungs=rungs, with_proxy=True)
+        made[f"chunk {chunk.index}"] = naming.chunk(settings, holder, source, planned)
+    made["proxy"] = naming.proxy(settings, holder, source)
+    made["sound"] = naming.sound(settings, holder, source)
+    made["film"] = naming.film(settings, holder, source)
+    return made
+
+
+CHUNKS = {f"chunk {n}" for n in range(5)}
+OUTPUTS = [
+    ("ladder", (1080, 720, 540, 360), {"540p", *CHUNKS}),
+    ("ladder", (720, 360), {"1080p", "film", *CHUNKS}),
+    ("crf", 30, {"1080p", "720p", "360p", "film", *CHUNKS}),
+    ("audio_bitrate_kbps", 64, {"sound", "film"}),
+    ("proxy_short_side", 256, {"proxy", *CHUNKS}),
+    ("chunk_s", 100, CHUNKS),
+    ("threads", 3, set()),
+]
+
+
+@pytest.mark.parametrize(("field", "value", "expected"), OUTPUTS)
+def test_each_output_of_the_decode_has_a_name_of_its_own(field: str, value: object, expected: set[str]):
+    settings = Settings()
+    before = outputs(settings)
+    assert len(set(before.values())) == len(before)
+    after = outputs(settings.model_copy(update={"media": settings.media.model_copy(update={field: value})}))
+    assert {name for name in before | after if before.get(name) != after.get(name)} == expected
+
+
+def test_a_chunk_is_named_by_what_is_made_of_it_and_when():
+    settings, holder = Settings(), ticket(video_id=UUID(int=1))
+    facts = MediaFacts(container="mp4", duration_s="300", width=1920, height=1080, frame_rate="25", video_codec="h264")
+    source = ValidatedSource(fingerprint="v", sha256="abc", size_bytes=10, facts=facts)
+    rungs = rungs_for(facts, settings.media)
+    whole = PlannedChunk(index=0, start_s=Decimal(0), rungs=rungs, with_proxy=True)
+    changes: list[dict[str, Any]] = [{}, {"rungs": rungs[:1]}, {"with_proxy": False}, {"end_s": Decimal(60)}]
+    names = [naming.chunk(settings, holder, source, whole.model_copy(update=change)) for change in changes]
+    assert len(set(names)) == len(names)
+    later = whole.model_copy(update={"start_s": Decimal("0.000000")})
+    assert naming.chunk(settings, holder, source, later) == names[0]
