@@ -14,6 +14,8 @@ _OURS: Final = re.compile(
 #: Blames what is read; 8.x and 5.1 differ in their words.
 _INPUTS: Final = re.compile(
     r"Invalid data found when processing input|Decode error rate|Cannot determine format of input"
+    # Nothing came out of a stream, or its header does not say what should.
+    r"|Could not open encoder before EOF|Neither number of channels nor channel layout specified"
 )
 #: What ffmpeg reports when it is verbose, and what it says whatever happened.
 _NOISE: Final = re.compile(

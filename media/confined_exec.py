@@ -142,7 +142,7 @@ def landlock(policy: Policy) -> None:
     os.close(rules)
 
 
-def seccomp(_: Policy) -> None:
+def seccomp(policy: Policy) -> None:
     """Refuse sockets and other system calls that no decoder needs."""
     machine = platform.machine()
     if machine not in REFUSED:
@@ -156,7 +156,7 @@ def seccomp(_: Policy) -> None:
         (JUMP_AT_LEAST, len(numbers) + 1, 0, X32_BIT),
     ]
     steps += [(JUMP_EQUAL, len(numbers) - place, 0, number) for place, number in enumerate(numbers.values())]
-    steps += [(RETURN, 0, 0, ALLOW), (RETURN, 0, 0, REFUSE)]
+    steps += [(RETURN, 0, 0, ALLOW), (RETURN, 0, 0, KILL if policy["ends_on_refusal"] else REFUSE)]
     code = b"".join(struct.pack("HBBI", *step) for step in steps)
     held = ctypes.create_string_buffer(code)
     program = ctypes.create_string_buffer(struct.pack("HxxxxxxP", len(steps), ctypes.addressof(held)))
@@ -213,15 +213,16 @@ def probe(policy: Policy) -> None:
 
 def main() -> None:
     """Apply the policy, then exec; fail closed where a layer that was promised does not work."""
-    policy = json.loads(sys.argv[1])
-    if len(sys.argv) == 2:  # noqa: PLR2004 a policy and no program
-        probe(policy)
-        return
+    layer = "its policy"
     try:
+        policy = json.loads(sys.argv[1])
+        if len(sys.argv) == 2:  # noqa: PLR2004 a policy and no program
+            probe(policy)
+            return
         for layer in policy["layers"]:
             LAYERS[layer](policy)
-    except OSError as error:
-        sys.stderr.write(f"the jail cannot be closed ({layer}): {error}\n")
+    except Exception as error:  # noqa: BLE001 any other end could be taken for the program's own verdict
+        sys.stderr.write(f"the jail cannot be closed ({layer}): {type(error).__name__}: {error}\n")
         sys.exit(126)
     # Python ignores SIGPIPE, and exec would hand that on.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)

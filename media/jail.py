@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from core.settings import GiB
-from media.layers import KERNEL_LAYERS, LayerName, is_on
+from media.layers import KERNEL_LAYERS, LayerName, ends_on_refusal, is_on
 
 _SCRIPT: Final = Path(__file__).with_name("confined_exec.py")
 _PROBE_TIMEOUT_S: Final = 20
@@ -89,6 +89,7 @@ def _policy(names: Sequence[str], *, read: Sequence[str], write: Sequence[str], 
             "read": list(read),
             "write": list(write),
             "programs": list(programs),
+            "ends_on_refusal": ends_on_refusal(),
         }
     )
 

@@ -44,6 +44,7 @@ KERNEL_LAYERS: Final = (
     LayerName.SECCOMP,
 )
 _off: ContextVar[frozenset[LayerName]] = ContextVar("layers_off", default=frozenset())
+_ends_on_refusal: ContextVar[bool] = ContextVar("ends_on_refusal", default=False)
 
 
 def is_on(layer: LayerName) -> bool:
@@ -59,3 +60,18 @@ def without(*layers: LayerName) -> Iterator[None]:
         yield
     finally:
         _off.reset(token)
+
+
+def ends_on_refusal() -> bool:
+    """Whether a media process is to end at the first system call that it is refused."""
+    return _ends_on_refusal.get()
+
+
+@contextmanager
+def tripwire() -> Iterator[None]:
+    """End media processes of this thread by SIGSYS at a refused call, which would otherwise only fail unseen."""
+    token = _ends_on_refusal.set(True)
+    try:
+        yield
+    finally:
+        _ends_on_refusal.reset(token)

@@ -56,6 +56,13 @@ class Header:
     streams: tuple[Stream, ...]
     #: Complaints of the demuxer and the decoders.
     complaints: str
+    #: Whether length and number of pictures were counted, packet by packet.
+    is_measured: bool = False
+
+    @property
+    def frames(self) -> int | None:
+        """Pictures of the video stream, where they are known."""
+        return self.video.frames if self.video else None
 
     @property
     def video(self) -> Stream | None:

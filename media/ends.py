@@ -1,0 +1,139 @@
+"""The decode of the first and the last seconds, and the last packets against the header's promise."""
+
+from collections.abc import Callable
+from fractions import Fraction
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+from typing import Final, TypeVar
+
+from core.errors import EncoderRejected, InvalidMedia
+from core.settings import LimitSettings
+from core.values import MediaFacts, seconds
+from media import probe
+from media.allowed import file_arg, guard_args
+from media.launcher import run_ffmpeg
+from media.limits import END_S, check_size, rate_of, undecodable
+from media.measuring import measured
+from media.sniff import sniff
+from media.tools import Tools
+from media.wholeness import is_whole
+
+#: Seconds decoded at either end, tried in turn until there is a picture: without an index (MPEG-TS) seeking may land
+#: behind the last keyframe, from which on nothing can be decoded.
+_WINDOWS_S: Final = (END_S, 12.0, 60.0)
+#: Seconds before the end from which packets are listed: the last of every stream should be among them.
+_TAIL_S: Final = 5
+#: Seconds that a header may promise too much before it is worth a word.
+_SLACK_S: Final = Fraction(1, 4)
+T = TypeVar("T")
+
+
+def with_head(
+    facts: MediaFacts, header: probe.Header, path: Path, tools: Tools, limits: LimitSettings
+) -> tuple[MediaFacts, Fraction | None]:
+    """Decode the beginning: when the first picture is shown, and what pictures really are.
+
+    Returns:
+        What is known by then, and the time on the source's clock up to which it was decoded.
+    """
+    # A cut without re-encoding begins with pictures that are decoded and not shown, up to a whole GOP of them.
+    looks = (_unless_refused(partial(probe.read_head_frames, path, tools, limits, length)) for length in _WINDOWS_S)
+    frames = next(filter(None, looks), None)
+    if not frames:
+        raise undecodable(header.complaints, "The beginning of the video cannot be decoded.")
+    for frame in frames:
+        check_size(int(frame["width"]), int(frame["height"]), limits)
+    times = [Fraction(f["best_effort_timestamp_time"]) for f in frames if _is_number(f)]
+    has_clock = len(times) == len(frames) and all(a < b for a, b in pairwise(times))
+    rate = rate_of(times) if has_clock else None
+    if rate is not None and rate > limits.max_frame_rate * Fraction(11, 10):
+        raise InvalidMedia("frame_rate_too_high")
+    start = seconds(times[0] if times else Fraction(0))
+    interlaced = sum(int(f.get("interlaced_frame", 0)) for f in frames)
+    seen = facts.model_copy(
+        update={
+            "start_s": start,
+            # Some demuxers cannot seek before zero.
+            "is_cuttable": facts.is_cuttable and has_clock and start >= 0,
+            "is_interlaced": facts.is_interlaced or 2 * interlaced > len(frames),
+            "is_hdr": facts.is_hdr or any(probe.is_hdr_transfer(f.get("color_transfer")) for f in frames),
+        }
+    )
+    return seen, max(times, default=None)
+
+
+def with_tail(
+    facts: MediaFacts,
+    decoded_s: Fraction | None,
+    header: probe.Header,
+    path: Path,
+    tools: Tools,
+    limits: LimitSettings,
+) -> MediaFacts:
+    """Hold the last packets against the header, and decode the end, unless it was decoded with the beginning."""
+    start = header.start_s or Fraction(0)
+    promised = header.duration_s or Fraction(0)
+    packets = _tail_packets(path, tools, limits, start + promised - _TAIL_S)
+    ends = [p.end_s for p in packets if p.end_s is not None]
+    # Some containers count their duration from zero, some from the first packet: the kinder reading.
+    reached = max(ends, default=start) - min(start, Fraction(0))
+    missing = promised - reached
+    has_clock = facts.is_cuttable or facts.start_s < 0
+    worth_a_word = _SLACK_S + 2 / facts.frame_rate
+    degraded = list(facts.degraded)
+    if has_clock and missing > max(worth_a_word, Fraction(limits.error_budget) * promised):
+        if not header.is_measured and _is_all_there(header, path, tools, limits):
+            return with_tail(facts, decoded_s, measured(header, path, tools, limits), path, tools, limits)
+        raise InvalidMedia("truncated")
+    if has_clock and missing > worth_a_word:
+        degraded.append(f"The last {float(missing):.1f} seconds that the header promises are missing.")
+    video = [p for p in packets if p.kind == "video"]
+    last = max((p.pts_s for p in video if p.pts_s is not None), default=start + promised)
+    is_seen = decoded_s is not None and decoded_s >= last
+    if facts.is_cuttable and not is_seen and not _tail_decodes(facts, last - start, path, tools, limits):
+        if limits.error_budget * float(facts.duration_s) < END_S:
+            raise InvalidMedia("damaged", "The end of the video cannot be decoded.")
+        degraded.append("The last seconds of the video cannot be decoded.")
+    end = max((p.end_s for p in video if p.end_s is not None), default=None)
+    duration = facts.duration_s if end is None or not has_clock else seconds(end) - facts.start_s
+    return facts.model_copy(update={"degraded": tuple(degraded), "duration_s": duration})
+
+
+def _is_all_there(header: probe.Header, path: Path, tools: Tools, limits: LimitSettings) -> bool:
+    """Whether a file that ends too soon is whole all the same, so that its header is what is wrong."""
+    counted = header.frames is not None and measured(header, path, tools, limits).frames == header.frames
+    return counted or is_whole(path, sniff(path))
+
+
+def _tail_packets(path: Path, tools: Tools, limits: LimitSettings, from_s: Fraction) -> list[probe.Packet]:
+    try:
+        return list(probe.read_packets(path, tools, limits, from_s=from_s))
+    except EncoderRejected:  # damage may make a place impossible to seek, and yet be no great loss
+        return list(probe.read_packets(path, tools, limits))
+
+
+def _tail_decodes(facts: MediaFacts, last_s: Fraction, path: Path, tools: Tools, limits: LimitSettings) -> bool:
+    for window in _WINDOWS_S:
+        # One picture may stand for several seconds: the window holds a few at any frame rate.
+        begin = max(0.0, float(last_s) - max(window, 3 / float(facts.frame_rate)))
+        args = ["-v", "error", *guard_args(limits), "-ss", f"{begin:.6f}", "-i", file_arg(path)]
+        # passthrough: -f null alone would repeat pictures to fill gaps, and count them.
+        args += ["-map", "0:V:0", "-fps_mode", "passthrough", "-f", "null", "-"]
+        done = _unless_refused(partial(run_ffmpeg, tools, args))
+        if done is not None and done.progress is not None and done.progress.frame > 0:
+            return True
+        if not begin:
+            break
+    return False
+
+
+def _unless_refused(call: Callable[[], T]) -> T | None:
+    try:
+        return call()
+    except EncoderRejected:
+        return None
+
+
+def _is_number(frame: dict[str, str]) -> bool:
+    return frame.get("best_effort_timestamp_time", "N/A") != "N/A"
