@@ -51,7 +51,7 @@ fmt: $(READY) ## format and mend what can be mended
 	$(BIN)/ruff check --fix .
 
 chaos: $(READY) ## break the real stack for an hour: faults, crash points, recovery times
-	$(BIN)/python -m tests.chaos --crash-points --recovery $(ARGS)
+	$(BIN)/python -m tests.chaos --crash-points --chunks 20 --recovery $(ARGS)
 
 bench: $(READY) ## every benchmark; see benchmarks/README.md
 	$(BIN)/python -m benchmarks $(ARGS)

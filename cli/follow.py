@@ -9,7 +9,7 @@ from rich.live import Live
 from rich.table import Table
 
 from cli.client import Document, Service, ServiceUnreachable
-from cli.output import coloured
+from cli.output import clock, coloured
 from core.stages import Stage
 
 #: States in which nothing happens any more by itself.
@@ -72,11 +72,12 @@ class _Watched:
         for heading in ("video", "status", "stage"):
             table.add_column(heading)
         table.add_column("s", justify="right")
+        table.add_column("")
         for video_id, name in self._names.items():
             newest = (self._known.get(video_id, {}).get("stages") or [{}])[-1]
             status = self._state(video_id)
             running = self._elapsed(video_id).get(newest.get("stage", ""), newest.get("seconds", 0.0))
-            table.add_row(name, coloured(status), newest.get("stage", ""), f"{running:.1f}")
+            table.add_row(name, coloured(status), newest.get("stage", ""), f"{running:.1f}", progress_of(newest))
         return table
 
     def _elapsed(self, video_id: str) -> dict[str, float]:
@@ -96,12 +97,23 @@ def stages_table(stages: Sequence[Document], elapsed: Mapping[str, float] | None
     table.add_column("state")
     table.add_column("tries", justify="right")
     table.add_column("seconds", justify="right")
+    table.add_column("")
     known = {stage["stage"]: stage for stage in stages}
     for name in Stage:
         stage = known.get(name)
         if stage is None:
-            table.add_row(name, "[dim]waiting[/dim]", "", "")
+            table.add_row(name, "[dim]waiting[/dim]", "", "", "")
             continue
         took = (elapsed or {}).get(name, stage["seconds"])
-        table.add_row(name, coloured(stage["state"]), str(stage["attempts"]), f"{took:.1f}")
+        table.add_row(name, coloured(stage["state"]), str(stage["attempts"]), f"{took:.1f}", progress_of(stage))
     return table
+
+
+def progress_of(stage: Document) -> str:
+    """Say in a few words how far a running stage is; nothing where nobody knows."""
+    progress = stage.get("progress")
+    if not progress:
+        return ""
+    words = [f"{progress['percent']:.0f} %", f"{progress['fps']:.0f} fps", f"{progress['speed']:.1f}x"]
+    words += [f"{clock(progress['eta_s'])} left"] if progress["eta_s"] is not None else []
+    return ", ".join(words)

@@ -8,7 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from cli.client import Document, service_of
-from cli.follow import stages_table
+from cli.follow import follow, stages_table
 from cli.options import HERE, AsJson, DataFolder
 from cli.output import clock, coloured, count, print_json, size
 
@@ -18,6 +18,7 @@ MAX_ROWS = 50
 
 def show(
     video: Annotated[str, typer.Argument(metavar="VIDEO", help="Its id, or the first digits of it.")],
+    wait: Annotated[bool, typer.Option("--follow", "-f", help="First watch it until it has ended.")] = False,
     as_json: AsJson = False,
     data: DataFolder = HERE,
 ) -> None:
@@ -26,10 +27,14 @@ def show(
     \b
     Examples:
       dailies show 3f2a91c0
+      dailies show 3f2a91c0 --follow
       dailies show 3f2a91c0 --json | jq '.stages[] | select(.state == "failed")'
     """
     with service_of(data) as service:
-        document = service.video(service.resolve(video))
+        video_id = service.resolve(video)
+        if wait:
+            follow(service, {video_id: video_id[:8]}, Console(stderr=True, quiet=as_json))
+        document = service.video(video_id)
     if as_json:
         print_json(document)
     else:
@@ -117,7 +122,7 @@ def _print_renditions(console: Console, video: Document) -> None:
     for made in video["renditions"]:
         table.add_row(made["name"], f"{made['width']}x{made['height']}", size(made["bytes"]))
     console.print(table)
-    for url in (*video["urls"]["renditions"].values(), video["urls"]["contact_sheet"]):
+    for url in (video["urls"]["hls"], video["urls"]["video"], video["urls"]["contact_sheet"]):
         if url:
             console.print(url, soft_wrap=True, highlight=False)  # never broken over lines: people copy it
 

@@ -112,7 +112,7 @@ class MediaSettings(Group):
     preset: Preset = Field("veryfast", description="speed by x264's names, from `ultrafast` to `placebo`")
     crf: int = Field(23, ge=0, le=51, description="constant rate factor of every rung, on x264's scale")
     segment_s: int = Field(2, ge=1, le=10, description="seconds between forced keyframes (HLS segment length)")
-    chunk_s: int = Field(60, ge=2, description="seconds of source in a chunk; used by chunked transcoding")
+    chunk_s: int = Field(60, ge=2, description="seconds of source in a chunk; a source of up to two chunks stays whole")
     audio_bitrate_kbps: int = Field(128, ge=16, le=512, description="AAC bitrate")
     proxy_short_side: int = Field(224, ge=64, le=720, description="short side of the analysis proxy in pixels")
 

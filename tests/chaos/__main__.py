@@ -4,7 +4,7 @@ import argparse
 import random
 import sys
 
-from tests.chaos import campaign, recovery
+from tests.chaos import campaign, chunks, recovery
 from tests.chaos.crash_points import full_product
 
 
@@ -17,6 +17,7 @@ def main() -> int:
     parser.add_argument("--faults", type=int, default=110)
     parser.add_argument("--recovery", action="store_true", help="also measure recovery times")
     parser.add_argument("--crash-points", action="store_true", help="also fail at every write in every way")
+    parser.add_argument("--chunks", type=int, default=0, help="so many kills in the middle of an eight-chunk transcode")
     arguments = parser.parse_args()
     seed = random.SystemRandom().randrange(1 << 31) if arguments.seed is None else arguments.seed
     print(f"seed {seed}", flush=True)
@@ -29,6 +30,8 @@ def main() -> int:
         passed = not campaign.report(tally)
     if arguments.crash_points:
         passed &= full_product()
+    if arguments.chunks:
+        passed &= chunks.measure(arguments.chunks, seed)
     if arguments.recovery:
         passed &= recovery.measure()
     print("passed" if passed else "FAILED")

@@ -39,6 +39,8 @@ def document(video_id: str = VIDEO_ID, **changes: Any) -> dict[str, Any]:
         "stages": [{"stage": "validate", "state": "done", "attempts": 1, "reused": False, "seconds": 0.5}],
         "failure": None,
         "urls": {
+            "hls": f"http://service/videos/{video_id}/files/master.m3u8",
+            "video": f"http://service/videos/{video_id}/files/video.mp4",
             "renditions": {"360p": f"http://service/videos/{video_id}/files/360p.mp4"},
             "proxy": None,
             "contact_sheet": None,

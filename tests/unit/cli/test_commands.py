@@ -134,7 +134,7 @@ def test_show_takes_the_first_digits_of_an_id(service: FakeService, dailies: Dai
 
 def test_show_prints_addresses_that_can_be_copied(service: FakeService, dailies: Dailies) -> None:
     ran = dailies("show", "3f2a")
-    assert f"http://service/videos/{VIDEO_ID}/files/360p.mp4\n" in ran.out
+    assert f"http://service/videos/{VIDEO_ID}/files/video.mp4\n" in ran.out
 
 
 def test_show_says_what_to_do_about_a_failed_video(service: FakeService, dailies: Dailies) -> None:

@@ -4,6 +4,7 @@ import pytest
 
 from cli.demo_film import DemoScene
 from cli.demo_report import rank_of, shown_in
+from cli.follow import progress_of
 from cli.output import clock, size
 
 FILM = (DemoScene("coins", "coins", 0.0, 4.0), DemoScene("moon", "the moon", 4.0, 8.0))
@@ -41,3 +42,10 @@ def test_the_right_scene_is_the_one_that_shows_most_of_what_was_searched() -> No
     assert rank_of(FILM[1], hits) == 1
     assert rank_of(FILM[1], [scene(0.0, 3.5)]) is None
     assert rank_of(FILM[1], []) is None
+
+
+def test_a_running_stage_says_how_far_it_is_and_how_long_it_takes_still():
+    progress = {"percent": 42.4, "fps": 51.2, "speed": 2.04, "eta_s": 75.0}
+    assert progress_of({"progress": progress}) == "42 %, 51 fps, 2.0x, 1:15.0 left"
+    assert progress_of({"progress": {**progress, "eta_s": None}}) == "42 %, 51 fps, 2.0x"
+    assert progress_of({"progress": None}) == progress_of({}) == ""
