@@ -18,6 +18,7 @@ DailiesError
       ├─ StorageRefused
       ├─ WorkflowRefused
       ├─ EncoderUnhealthy
+      ├─ UnreadablePicture
       ├─ MissingDependency
       ├─ StackFailed
       ├─ Superseded
@@ -137,6 +138,10 @@ class WorkflowRefused(PermanentError):
 
 class EncoderUnhealthy(PermanentError):
     """The encoder's vectors fail their health check."""
+
+
+class UnreadablePicture(PermanentError):
+    """The picture to search for cannot be read."""
 
 
 class MissingDependency(PermanentError):

@@ -34,6 +34,8 @@ class SceneHit(BaseModel):
 
     scene_id: UUID
     video_id: UUID
+    #: Its place in the video, from 0 on.
+    index: int
     start_s: float
     end_s: float
     score: float
@@ -122,7 +124,7 @@ def vector_of(session: Session, encoder: Encoder, scene_id: UUID, *, owner_id: s
             SceneEmbedding.owner_id == owner_id,
         )
     )
-    return None if row is None else list(row.to_list())  # type: ignore[attr-defined]
+    return None if row is None else list(row)
 
 
 def _candidates(encoder: Encoder, vector: Sequence[float], owner_id: str, filters: SceneFilters) -> Select[Any]:
@@ -192,6 +194,7 @@ def _hits(session: Session, candidates: Select[Any], limit: int, offset: int) ->
         SceneHit(
             scene_id=scene.id,
             video_id=scene.video_id,
+            index=scene.index,
             start_s=float(scene.start_s),
             end_s=float(scene.end_s),
             score=round(-float(apart), 4),
