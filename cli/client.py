@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 from uuid import UUID
 
 import httpx
@@ -105,9 +105,22 @@ class Service:
                 break
         return found
 
-    def search(self, text: str, limit: int) -> list[Document]:
-        """Find scenes by a text, best first."""
-        hits: list[Document] = self._ask("GET", "/search", params={"q": text, "limit": limit})
+    def search(self, text: str, limit: int, **filters: Any) -> list[Document]:
+        """Find scenes by a text, best first; for the filters see Choice in service/finding.py."""
+        hits: list[Document] = self._ask("GET", "/search", params={"q": text, "limit": limit, **filters})
+        return hits
+
+    def search_by_image(self, image: Path, limit: int, **filters: Any) -> list[Document]:
+        """Find scenes that look like a picture."""
+        content = image.read_bytes()
+        hits: list[Document] = self._ask("POST", "/search/image", params={"limit": limit, **filters}, content=content)
+        return hits
+
+    def similar(self, scene_id: str, limit: int, **filters: Any) -> list[Document]:
+        """Find scenes that look like another one."""
+        hits: list[Document] = self._ask(
+            "GET", f"/scenes/{quote(scene_id)}/similar", params={"limit": limit, **filters}
+        )
         return hits
 
     def resolve(self, text: str) -> str:

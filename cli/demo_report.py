@@ -10,10 +10,10 @@ from rich.table import Table
 from cli.client import Document, Service
 from cli.demo_film import DemoScene
 from cli.output import clock, count
-from cli.search import hits_table
+from cli.search import print_hits
 from cli.videos import scenes_table
 
-#: Hits asked for: enough for every scene of the film, also where other videos lie beside it.
+#: Hits asked for: enough for every scene of the film.
 HITS = 100
 #: Share of a scene's time from which on it is said to show something.
 NAMED_FROM = 0.25
@@ -51,7 +51,7 @@ def show_searches(
             table.add_column(heading, justify="left" if heading in {"search", "found first"} else "right")
         for wanted in known:
             began = time.monotonic()
-            hits = [hit for hit in service.search(wanted.query, HITS) if hit["video_id"] == document["video_id"]]
+            hits = service.search(wanted.query, HITS, video=document["video_id"], collapse="false")
             took = time.monotonic() - began
             rank = rank_of(wanted, hits)
             firsts += rank == 1
@@ -67,7 +67,7 @@ def show_searches(
         console.print(table)
     for text in texts:
         console.print(f"\nsearch: {escape(text)}")
-        console.print(hits_table(service.search(text, SHOWN)))
+        print_hits(console, service.search(text, SHOWN))
     return firsts
 
 

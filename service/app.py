@@ -5,12 +5,13 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
+from anyio import CapacityLimiter
 from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 from starlette.staticfiles import StaticFiles
 
 from core.settings import Settings, get_settings
-from service import files, health, reruns, search, uploads, videos, webhook
+from service import files, health, home, reruns, search, uploads, videos, webhook
 from service.door import Door
 from service.errors import answer_errors
 from service.sweep import (
@@ -23,6 +24,7 @@ from service.sweep import (
     reconcile_all,
     settle_runs,
 )
+from service.turns import AT_ONCE
 
 #: What pages load from us and nobody else; hls.js is the full build, because the light one plays no separate sound.
 STATIC: Final = Path(__file__).parent / "static"
@@ -62,9 +64,10 @@ def create_app(
 
     # The interactive pages of FastAPI load their scripts from the internet; the schema itself stays.
     app = FastAPI(title="Dailies", lifespan=lifespan, docs_url=None, redoc_url=None)
+    app.state.searches = CapacityLimiter(AT_ONCE)
     app.state.door = Door(settings=settings, wake=dispatcher.wake)
     answer_errors(app)
-    for part in (health, webhook, uploads, videos, reruns, files, search):
+    for part in (health, webhook, uploads, videos, reruns, files, search, home):
         app.include_router(part.router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     return app

@@ -118,17 +118,6 @@ class VideoDocument(VideoSummary):
     indexed_at: dt.datetime | None
 
 
-class SceneHitDocument(BaseModel):
-    """A scene that answers a search; `score` is the cosine similarity, best first."""
-
-    scene_id: UUID
-    video_id: UUID
-    start_s: float
-    end_s: float
-    score: float
-    title: str
-
-
 def sentence_of(video: Video) -> str | None:
     """Give the one sentence that says what went wrong."""
     if video.status is VideoStatus.REJECTED:

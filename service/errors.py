@@ -5,12 +5,13 @@ are not the caller's fault stay in the log, and the caller reads the class's sen
 """
 
 import logging
+from collections.abc import Mapping
 from typing import Any, Final
 
 import sqlalchemy.exc
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
 from core.errors import (
@@ -24,7 +25,9 @@ from core.errors import (
     ObjectMissing,
     PermanentError,
     TransientError,
+    UnreadablePicture,
 )
+from service.pages import page, wants_page
 
 log = logging.getLogger(__name__)
 
@@ -70,6 +73,10 @@ class OtherEncoder(Refused):
     """Searches are answered by another encoder than the one this service is configured for."""
 
 
+class StaleCursor(Refused):
+    """The cursor belongs to another search, or the encoder was changed since: start again without it."""
+
+
 class UnsatisfiableRange(Refused):
     """The range lies outside the file."""
 
@@ -92,6 +99,7 @@ ANSWERS: Final[dict[type[DailiesError], tuple[int, str]]] = {
     ObjectMissing: (404, "object_missing"),
     ObjectChanged: (409, "object_changed"),
     InvalidMedia: (422, "invalid_media"),
+    UnreadablePicture: (422, "unreadable_picture"),
     EncoderUnhealthy: (503, "encoder_unhealthy"),
     MissingDependency: (503, "missing_dependency"),
     Refused: (400, "refused"),
@@ -101,10 +109,11 @@ ANSWERS: Final[dict[type[DailiesError], tuple[int, str]]] = {
     MalformedRequest: (422, "malformed_request"),
     NotUploaded: (409, "not_uploaded"),
     OtherEncoder: (409, "other_encoder"),
+    StaleCursor: (409, "stale_cursor"),
     UnsatisfiableRange: (416, "range_not_satisfiable"),
 }
 #: Errors whose own message is written for the caller.
-_FOR_THE_CALLER: Final = (Refused, NotFound, InvalidMedia)
+_FOR_THE_CALLER: Final = (Refused, NotFound, InvalidMedia, UnreadablePicture)
 
 
 def answer_for(error: DailiesError) -> tuple[int, str, str]:
@@ -121,41 +130,53 @@ def sentence_for(error: DailiesError) -> str:
     return (type(error).__doc__ or "Something went wrong; it has been logged.").strip()
 
 
-def _json(status: int, code: str, message: str, headers: dict[str, str] | None = None) -> JSONResponse:
-    return JSONResponse({"error": code, "message": message}, status_code=status, headers=headers)
+#: Heads of the pages that tell an error to somebody with a browser; others are ours.
+_HEADS: Final = {404: "There is nothing here", 409: "Not now", 413: "Too large", 422: "That cannot be searched for"}
+
+
+def _answer(
+    request: Request, status: int, code: str, message: str, headers: Mapping[str, str] | None = None
+) -> Response:
+    """Tell an error: as the one document, or as a page to who prefers pages."""
+    if wants_page(request):
+        answer: Response = page("error.html", status, title=_HEADS.get(status, "Something went wrong"), message=message)
+        answer.headers.update(headers or {})
+        return answer
+    return JSONResponse({"error": code, "message": message}, status_code=status, headers=dict(headers or {}))
 
 
 def answer_errors(app: FastAPI) -> None:
     """Make every error of this application leave in the one shape."""
 
     @app.exception_handler(DailiesError)
-    def ours(request: Request, error: DailiesError) -> JSONResponse:
+    def ours(request: Request, error: DailiesError) -> Response:
         status, code, sentence = answer_for(error)
         headers = error.headers if isinstance(error, Refused) else {}
         if status >= 500:  # noqa: PLR2004 - not the caller's fault
             log.error("%s %s: %s: %s", request.method, request.url.path, type(error).__name__, error)
         if isinstance(error, TransientError):
             headers["Retry-After"] = str(RETRY_AFTER_S)
-        return _json(status, code, sentence, headers)
+        return _answer(request, status, code, sentence, headers)
 
     @app.exception_handler(sqlalchemy.exc.TimeoutError)
-    def no_connection_left(request: Request, error: sqlalchemy.exc.TimeoutError) -> JSONResponse:
+    def no_connection_left(request: Request, error: sqlalchemy.exc.TimeoutError) -> Response:
         return ours(request, DatabaseUnavailable(str(error)))
 
     @app.exception_handler(RequestValidationError)
-    def malformed(_request: Request, error: RequestValidationError) -> JSONResponse:
-        return _json(422, "malformed_request", "; ".join(_complaint(each) for each in error.errors()))
+    def malformed(request: Request, error: RequestValidationError) -> Response:
+        return _answer(request, 422, "malformed_request", "; ".join(_complaint(each) for each in error.errors()))
 
     @app.exception_handler(HTTPException)
-    def http(_request: Request, error: HTTPException) -> JSONResponse:
+    def http(request: Request, error: HTTPException) -> Response:
         codes = {404: "not_found", 405: "method_not_allowed"}
-        headers = dict(error.headers) if error.headers else None
-        return _json(error.status_code, codes.get(error.status_code, "refused"), f"{error.detail}.", headers)
+        return _answer(
+            request, error.status_code, codes.get(error.status_code, "refused"), f"{error.detail}.", error.headers
+        )
 
     @app.exception_handler(Exception)
-    def unexpected(_request: Request, _error: Exception) -> JSONResponse:
+    def unexpected(request: Request, _error: Exception) -> Response:
         # The server logs it with its traceback; the caller learns nothing of our insides.
-        return _json(500, "internal", "Something went wrong; it has been logged.")
+        return _answer(request, 500, "internal", "Something went wrong; it has been logged.")
 
 
 def _complaint(each: dict[str, Any]) -> str:

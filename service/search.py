@@ -1,63 +1,84 @@
-"""Search: scenes nearest to a text, in the space of the active encoder."""
+"""Search: scenes by a text, by a picture, or by another scene."""
 
-from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Final
+from urllib.parse import urlencode
+from uuid import UUID
 
-from fastapi import APIRouter, Query
-from pydantic import StringConstraints
+from fastapi import APIRouter, Depends, Query, Request, Response
+from pydantic import Field, StringConstraints
 
-from core.settings import EncoderSettings
-from encoders.catalog import spec_for
-from models import Encoder
-from models.nearest import nearest
-from models.reading import active_encoder
-from service.documents import SceneHitDocument
+from core.errors import NotFound
+from models.best_scenes import scene_with_video
+from service.bodies import Storable
 from service.door import DoorOf
-from service.errors import OtherEncoder
+from service.finding import Choice, Findings, find_by_picture, find_by_text, find_similar
+from service.hits import SceneHitDocument, SceneInFullDocument, hit_of, scene_in_full_of
+from service.pictures import sent_picture
+from service.turns import in_turn
 
 router = APIRouter(tags=["search"])
 
-Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=1_000)]
+#: Header that says `true` when nothing that was found is likely to be what was asked for.
+NO_GOOD_MATCH: Final = "Dailies-No-Good-Match"
+
+Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=1_000), Storable]
+
+
+class TextQuestion(Choice):
+    """A text, and which scenes may answer."""
+
+    q: Text = Field(description="what the scene shows, or words of a title or description")
 
 
 @router.get("/search")
-def search(door: DoorOf, q: Text, limit: Annotated[int, Query(ge=1, le=200)] = 10) -> list[SceneHitDocument]:
-    """Find the scenes that look most like what a text says, best first."""
-    with door.transaction() as session:
-        encoder = active_encoder(session)
-    if encoder is None:
-        return []
-    require_same_space(encoder, door.settings.encoder)
-    vector = text_vector(door.settings.encoder, q)
-    with door.transaction() as session:
-        hits = nearest(session, encoder, vector, owner_id=door.settings.owner_id, limit=limit)
-    return [SceneHitDocument.model_validate(hit, from_attributes=True) for hit in hits]
+async def search(
+    request: Request, response: Response, door: DoorOf, question: Annotated[TextQuestion, Query()]
+) -> list[SceneHitDocument]:
+    """Find the scenes that show what a text says, or whose video's title or description says it, best first.
 
-
-def require_same_space(active: Encoder, settings: EncoderSettings) -> None:
-    """Check that the encoder we would ask gives vectors of the active space: spaces are never mixed.
-
-    Raises:
-        OtherEncoder: permanent.
+    The `Link` header leads to the next page.
     """
-    ours = spec_for(settings)
-    theirs = (active.name, active.revision, active.dim, active.preprocess)
-    if theirs != (ours.name, ours.revision, ours.dim, ours.preprocess):
-        raise OtherEncoder(
-            f"Searches are answered by encoder {active.name} {active.revision}, but this service is configured for "
-            f"{ours.name} {ours.revision}: set DAILIES_ENCODER__NAME and DAILIES_ENCODER__REVISION to the active one, "
-            "or fill and activate the new one."
-        )
+    findings = await in_turn(request, find_by_text, door, question.q, question)
+    return _told(request, response, findings)
 
 
-def text_vector(settings: EncoderSettings, text: str) -> Sequence[float]:
-    """Give a text's unit vector; the encoder is loaded when it is first asked for, and then kept.
+@router.post("/search/image")
+async def search_by_image(
+    request: Request,
+    response: Response,
+    door: DoorOf,
+    choice: Annotated[Choice, Query()],
+    picture: Annotated[bytes, Depends(sent_picture)],
+) -> list[SceneHitDocument]:
+    """Find the scenes that look like a picture: JPEG, PNG or WebP, as the body or as a form's file, up to 10 MB."""
+    findings = await in_turn(request, find_by_picture, door, picture, choice)
+    return _told(request, response, findings)
 
-    Raises:
-        MissingDependency, EncoderUnhealthy: permanent. AcceleratorBusy: transient.
-    """
-    # Imported here: a service that is never asked for a scene never loads a network.
-    from encoders.load import load
 
-    vector: list[float] = load(settings).encode_texts([text])[0].tolist()
-    return vector
+@router.get("/scenes/{scene_id}")
+def scene(door: DoorOf, scene_id: UUID) -> SceneInFullDocument:
+    """Show one scene."""
+    with door.transaction() as session:
+        found = scene_with_video(session, scene_id, owner_id=door.settings.owner_id)
+        if found is None:
+            raise NotFound(f"There is no scene {scene_id}.")
+        return scene_in_full_of(found, door.settings)
+
+
+@router.get("/scenes/{scene_id}/similar")
+async def similar(
+    request: Request, response: Response, door: DoorOf, scene_id: UUID, choice: Annotated[Choice, Query()]
+) -> list[SceneHitDocument]:
+    """Find the scenes that look like another one, best first."""
+    findings = await in_turn(request, find_similar, door, scene_id, choice)
+    return _told(request, response, findings)
+
+
+def _told(request: Request, response: Response, findings: Findings) -> list[SceneHitDocument]:
+    """Give the hits as the body, and what is true of the whole answer as headers."""
+    response.headers[NO_GOOD_MATCH] = "true" if findings.no_good_match else "false"
+    if findings.next and request.method == "GET":
+        asked = [(name, value) for name, value in request.query_params.multi_items() if name != "cursor"]
+        target = f"{request.url.path}?{urlencode([*asked, ('cursor', findings.next)])}"
+        response.headers["Link"] = f'<{target}>; rel="next"'
+    return [hit_of(hit, request.app.state.door.settings) for hit in findings.hits]

@@ -5,10 +5,11 @@ from typing import Annotated, Literal
 from uuid import UUID
 
 from fastapi import APIRouter
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from core.errors import ObjectMissing
 from models import Video, VideoStatus, inbox
+from service.bodies import Storable
 from service.door import Door, DoorOf
 from service.errors import NotUploaded, TooLarge
 from service.videos import owned_by
@@ -17,17 +18,8 @@ from storage import keys
 router = APIRouter(prefix="/videos/upload", tags=["uploads"])
 
 
-def _storable(text: str) -> str:
-    """Refuse what the database cannot hold: NUL and halves of surrogate pairs."""
-    if "\x00" in text or any("\ud800" <= sign <= "\udfff" for sign in text):
-        raise ValueError("holds characters that are no text")
-    return text
-
-
-Name = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=1_000), AfterValidator(_storable)
-]
-Prose = Annotated[str, StringConstraints(strip_whitespace=True, max_length=20_000), AfterValidator(_storable)]
+Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=1_000), Storable]
+Prose = Annotated[str, StringConstraints(strip_whitespace=True, max_length=20_000), Storable]
 
 
 class UploadAnnouncement(BaseModel):

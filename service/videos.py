@@ -6,7 +6,8 @@ import datetime as dt
 from typing import Annotated, Final
 from uuid import UUID
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import HTMLResponse
 from sqlalchemy import select
 from sqlalchemy.orm import Session, selectinload
 
@@ -23,6 +24,9 @@ from service.documents import (
 )
 from service.door import DoorOf
 from service.errors import MalformedRequest
+from service.finding import Length
+from service.pages import wants_page
+from service.player import player_page
 
 router = APIRouter(tags=["videos"])
 
@@ -57,12 +61,18 @@ def videos(
     )
 
 
-@router.get("/videos/{video_id}")
-def video(door: DoorOf, video_id: UUID) -> VideoDocument:
-    """Show everything about one video."""
+@router.get("/videos/{video_id}", response_model=VideoDocument)
+def video(
+    request: Request, response: Response, door: DoorOf, video_id: UUID, t: Length = 0.0
+) -> VideoDocument | HTMLResponse:
+    """Show everything about one video; who prefers text/html gets a page that plays it from second `t` on."""
     with door.transaction() as session:
         found = owned_by(video_with_parts(session, video_id), door.settings.owner_id, video_id)
-        return document_of(found, door.settings)
+        document = document_of(found, door.settings)
+    if wants_page(request):
+        return player_page(document, door.settings, t)
+    response.headers["Vary"] = "Accept"
+    return document
 
 
 @router.get("/videos/{video_id}/status")

@@ -9,8 +9,9 @@ from pydantic import BaseModel
 from core.agreed import EVENTS_PATH
 from core.errors import ObjectMissing
 from models import inbox
+from service.bodies import read_body
 from service.door import Door, DoorOf
-from service.errors import NotAuthorised, TooLarge
+from service.errors import NotAuthorised
 from service.events import Hint, hints_in, payload_of
 from storage import keys
 
@@ -59,12 +60,7 @@ async def limited_body(request: Request) -> bytes:
     Raises:
         TooLarge: permanent.
     """
-    body = bytearray()
-    async for block in request.stream():
-        body += block
-        if len(body) > MAX_BODY_BYTES:
-            raise TooLarge(f"An event of more than {MAX_BODY_BYTES} bytes is not read.")
-    return bytes(body)
+    return await read_body(request, MAX_BODY_BYTES, f"An event of more than {MAX_BODY_BYTES} bytes is not read.")
 
 
 @router.head(EVENTS_PATH, include_in_schema=False)

@@ -99,9 +99,10 @@ def test_posters_and_contact_sheet_are_pictures(indexed: dict[str, Any]):
 
 
 def test_search_finds_its_scenes(live: "Live", indexed: dict[str, Any]):
-    hits = live.service.get("/search", params={"q": "a plain colour", "limit": 50}).raise_for_status().json()
+    query = {"q": "a plain colour", "limit": 50, "video": indexed["video_id"], "collapse": False}
+    hits = live.service.get("/search", params=query).raise_for_status().json()
     mine = {scene["scene_id"] for scene in indexed["scenes"]}
-    assert mine <= {hit["scene_id"] for hit in hits}
+    assert mine == {hit["scene_id"] for hit in hits}
     assert [hit["score"] for hit in hits] == sorted((hit["score"] for hit in hits), reverse=True)
 
 

@@ -1,6 +1,6 @@
 """The service in this process, over real stores, with a dispatcher that is visible."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from uuid import UUID
@@ -24,7 +24,7 @@ from core.values import (
     StoredFile,
     Transcoded,
 )
-from models import attempts, inbox, ledger, publication
+from models import Video, attempts, inbox, ledger, publication
 from models.session import transaction
 from service.app import create_app
 from storage import keys
@@ -88,6 +88,9 @@ def indexed_video(settings: Settings, store: ObjectStore, put: Callable[..., Non
         owner_id: str | None = None,
         spec: EncoderSpec = SPEC,
         content: bytes = bytes(range(250)) * 4,
+        title: str | None = None,
+        description: str | None = None,
+        vectors: Sequence[Sequence[float]] | None = None,
     ) -> UUID:
         put(key)
         source = store.source_version(settings.storage.uploads_bucket, key)
@@ -146,9 +149,11 @@ def indexed_video(settings: Settings, store: ObjectStore, put: Callable[..., Non
             },
             degraded=("no poster for scene 1",),
         )
-        vectors = [[1.0, *[0.0] * (spec.dim - 1)], [0.0, 1.0, *[0.0] * (spec.dim - 2)]]
+        vectors = vectors or [[1.0, *[0.0] * (spec.dim - 1)], [0.0, 1.0, *[0.0] * (spec.dim - 2)]]
         with transaction(settings.database) as session:
             publication.publish(session, ticket, transcoded, detected, stills, spec, vectors)
+            video = session.get_one(Video, ticket.video_id)
+            video.title, video.description = title or video.title, description
         return ticket.video_id
 
     return make

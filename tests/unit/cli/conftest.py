@@ -60,12 +60,14 @@ class FakeService:
     #: By first path that begins so: status and body.
     answers: dict[str, tuple[int, Any]] = field(default_factory=dict)
     asked: list[tuple[str, str]] = field(default_factory=list)
+    bodies: list[bytes] = field(default_factory=list)
     uploaded: dict[str, bytes] = field(default_factory=dict)
     announced: list[dict[str, Any]] = field(default_factory=list)
     store_is_down: bool = False
 
     def answer(self, method: str, target: str, body: bytes) -> tuple[int, Any]:  # noqa: PLR0911 - one per route
         self.asked.append((method, target))
+        self.bodies.append(body)
         path = urlsplit(target).path
         if method == "PUT":
             if self.store_is_down:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -94,6 +95,9 @@ def test_a_service_that_refuses_is_quoted(service: FakeService, dailies: Dailies
         (["videos", "--status", "lost"], "lost"),
         (["search", " "], "TEXT"),
         (["search", "x", "--limit", "0"], "limit"),
+        (["search"], "give TEXT, or --image FILE, or --like SCENE."),
+        (["search", "x", "--image", "film.mp4"], "give TEXT"),
+        (["search", "--image", "missing.jpg"], "missing.jpg"),
         (["demo", "missing.mp4"], "missing.mp4"),
         (["rerun", VIDEO_ID, "--dry-run"], "--dry-run goes with a group."),
         (["rerun", "--failed", "--from", "shots"], "--from goes with one VIDEO."),
@@ -161,6 +165,65 @@ def test_search_prints_hits_best_first(service: FakeService, dailies: Dailies) -
     assert "0.710" in dailies("search", "a cat").out
     service.answers = {"/search": (200, [])}
     assert "no scenes" in dailies("search", "a cat").out
+
+
+def hit(**changes: object) -> dict[str, object]:
+    whole = {
+        "scene_id": "5a17",
+        "video_id": VIDEO_ID,
+        "start_s": 1.0,
+        "end_s": 2.5,
+        "score": 0.21,
+        "title": "film [1]",
+        "confidence": 0.87,
+        "is_good_match": True,
+        "why": {"visual": {"rank": 1, "similarity": 0.21}, "text": None},
+        "url": f"http://service/videos/{VIDEO_ID}?t=1",
+        "poster_url": None,
+        "same": [{"scene_id": "5a18"}],
+    }
+    return {**whole, **changes}
+
+
+def test_search_says_how_sure_it_is_why_and_where_it_plays(
+    service: FakeService, dailies: Dailies, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    words = {"visual": {"rank": 2, "similarity": 0.01}, "text": {"rank": 1, "words": ["Cats"]}}
+    service.answers = {"/search": (200, [hit(), hit(confidence=0.02, why=words, same=[])])}
+    ran = dailies("search", "a cat")
+    first, second = (line for line in ran.out.splitlines() if "film [1]" in line)
+    assert "87%" in first
+    assert "picture; +1 that look the same" in first
+    assert second.rstrip().endswith("text: Cats")
+    assert f"http://service/videos/{VIDEO_ID}?t=1\n" in ran.out
+    assert "no good match" not in ran.out
+    service.answers = {"/search": (200, [hit(is_good_match=False, confidence=0.1)])}
+    assert dailies("search", "a cat").out.startswith("no good match; the nearest scenes:\n")
+
+
+def test_search_passes_its_filters_on_and_finds_by_picture_and_by_scene(
+    service: FakeService, dailies: Dailies, tmp_path: Path
+) -> None:
+    service.answers = {"/search": (200, [hit()]), "/search/image": (200, [hit()]), "/scenes/5a17/similar": (200, [])}
+    dailies("search", "a cat", "--video", VIDEO_ID, "--after", "2026-11-01", "--shorter", "60", "--good", "--every")
+    method, target = service.asked[-1]
+    assert method == "GET"
+    assert parse_qs(urlsplit(target).query) == {
+        "q": ["a cat"],
+        "limit": ["10"],
+        "created_from": ["2026-11-01T00:00:00"],
+        "duration_to_s": ["60.0"],
+        "good_only": ["true"],
+        "collapse": ["false"],
+        "video": [VIDEO_ID],
+    }
+    (tmp_path / "photo.jpg").write_bytes(b"a picture")
+    assert dailies("search", "--image", tmp_path / "photo.jpg", "--json").json == [hit()]
+    assert service.asked[-1] == ("POST", "/search/image?limit=10")
+    assert service.bodies[-1] == b"a picture"
+    dailies("search", "--like", "5a17")
+    assert service.asked[-1] == ("GET", "/scenes/5a17/similar?limit=10")
 
 
 @pytest.mark.parametrize(

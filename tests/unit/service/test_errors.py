@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from core.errors import DailiesError, InvalidMedia, NotFound, StorageUnavailable, TransientError
+from core.errors import DailiesError, InvalidMedia, NotFound, StorageUnavailable, TransientError, UnreadablePicture
 from service.errors import Refused, TooLarge, UnsatisfiableRange, answer_for
 from service.webhook import accepted_forms
 
@@ -26,9 +26,9 @@ def test_every_error_has_a_status_and_a_sentence(kind: type[DailiesError]) -> No
     status, code, sentence = answer_for(made(kind))
     assert 400 <= status < 600
     assert code
-    assert sentence.endswith((".", "!")) or issubclass(kind, (Refused, NotFound))
+    assert sentence.endswith((".", "!")) or issubclass(kind, (Refused, NotFound, UnreadablePicture))
     assert (status == 503) >= issubclass(kind, TransientError)
-    if not issubclass(kind, (Refused, NotFound)):
+    if not issubclass(kind, (Refused, NotFound, UnreadablePicture)):
         assert "secret-host" not in sentence
 
 
