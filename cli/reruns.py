@@ -8,7 +8,7 @@ from rich.markup import escape
 
 from cli.client import Document, service_of
 from cli.options import HERE, AsJson, DataFolder
-from cli.output import count, print_json, usage_error
+from cli.output import print_json, usage_error
 
 
 def rerun(
@@ -21,7 +21,7 @@ def rerun(
     ] = None,
     failed: Annotated[bool, typer.Option("--failed", help="All failed videos.")] = False,
     status: Annotated[str | None, typer.Option(help="All videos with this status: failed or rejected.")] = None,
-    per_minute: Annotated[int, typer.Option(min=1, max=600, help="Runs started a minute, for a group.")] = 30,
+    per_minute: Annotated[int, typer.Option(min=1, max=600, help="Turns a minute at most, for a group.")] = 30,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say which videos it would be.")] = False,
     as_json: AsJson = False,
     data: DataFolder = HERE,
@@ -80,14 +80,15 @@ def _many(answer: Document, *, as_json: bool) -> None:
         console = Console(soft_wrap=True, highlight=False)
         for video_id in answer["video_ids"]:
             console.print(video_id)
-        number = count(answer["video_ids"], "video")
-        console.print(
-            f"{number} would be rerun" if answer["dry_run"] else f"{number} rerun, over {answer['spread_s']:.0f} s"
-        )
-        for video_id, why in answer["problems"].items():
-            console.print(f"[red]not rerun[/red] {video_id}: {escape(why)}")
-    if answer["problems"]:
-        raise typer.Exit(1)
+        if (unnamed := answer["count"] - len(answer["video_ids"])) > 0:
+            console.print(f"and {unnamed} more")
+        number = f"{answer['count']} video" + ("" if answer["count"] == 1 else "s")
+        if answer["dry_run"]:
+            console.print(f"{number} would be rerun")
+        else:
+            console.print(f"{number} lined up, the last one's turn in {answer['spread_s']:.0f} s or later")
+        if answer["waiting"]:
+            console.print(f"{answer['waiting']} in line now; follow them with: dailies failures")
 
 
 def failures(as_json: AsJson = False, data: DataFolder = HERE) -> None:
@@ -113,6 +114,7 @@ def _print_groups(console: Console, groups: list[Document]) -> None:
     for group in groups:
         first, last = (group[name][:16].replace("T", " ") for name in ("first_seen", "last_seen"))
         number = f"{group['count']} video" + ("" if group["count"] == 1 else "s")
+        number += f" ({group['waiting']} in line for a rerun)" if group.get("waiting") else ""
         where = group["stage"] or "between stages"
         seen = first if first == last else f"{first} to {last}"
         console.print(f"[bold]{group['fingerprint']}[/bold]  {number}  {where}  {group['error_class']}  {seen}")

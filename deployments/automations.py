@@ -1,11 +1,13 @@
 """Automations: how the Prefect server notices runs that died without a word."""
 
 import datetime as dt
+from collections.abc import Collection
 from typing import Final
 from uuid import UUID
 
 from prefect.blocks.notifications import CustomWebhookNotificationBlock
 from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.filters import WorkPoolFilter, WorkPoolFilterName
 from prefect.client.schemas.objects import StateType
 from prefect.events.actions import ChangeFlowRunState, SendNotification
 from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
@@ -29,14 +31,23 @@ _ANY_RUN: Final = ResourceSpecification({"prefect.resource.id": "prefect.flow-ru
 _EACH_RUN: Final = {"prefect.resource.id"}
 
 
-def automations() -> list[AutomationCore]:
-    """Give every automation of Dailies."""
+def runs_of(deployment_ids: Collection[UUID]) -> ResourceSpecification:
+    """Match events of these deployments' runs: every event of a run, its heartbeats included, names its deployment.
+
+    A Prefect server may have other users, whose silent runs are none of our business.
+    """
+    return ResourceSpecification({"prefect.resource.id": [f"prefect.deployment.{found}" for found in deployment_ids]})
+
+
+def automations(ours: ResourceSpecification) -> list[AutomationCore]:
+    """Give every automation of Dailies, for the runs that `ours` matches."""
     return [
         AutomationCore(
             name="dailies: no heartbeat",
             description="A running flow that sends no heartbeat any more lost its process: it is marked Crashed, and resumed.",
             trigger=EventTrigger(
                 match=_ANY_RUN,
+                match_related=ours,
                 after={"prefect.flow-run.heartbeat"},
                 expect={"prefect.flow-run.*"},
                 for_each=_EACH_RUN,
@@ -51,6 +62,7 @@ def automations() -> list[AutomationCore]:
             description="A flow that a worker took and never started is marked Crashed, and resumed.",
             trigger=EventTrigger(
                 match=_ANY_RUN,
+                match_related=ours,
                 after={"prefect.flow-run.Pending"},
                 expect={"prefect.flow-run.*"},
                 for_each=_EACH_RUN,
@@ -63,13 +75,14 @@ def automations() -> list[AutomationCore]:
     ]
 
 
-def notification(block_id: UUID) -> AutomationCore:
+def notification(block_id: UUID, ours: ResourceSpecification) -> AutomationCore:
     """Give the automation that tells a person; a run that crashed for the last time is Failed too (dispatch/settle.py)."""
     return AutomationCore(
         name=TELL,
         description="A run failed, or crashed once too often, and waits for Retry: somebody is told.",
         trigger=EventTrigger(
             match=_ANY_RUN,
+            match_related=ours,
             expect={"prefect.flow-run.Failed"},
             for_each=_EACH_RUN,
             posture=Posture.Reactive,
@@ -111,12 +124,17 @@ def notification_block(client: SyncPrefectClient, notify: str) -> UUID:
 def ensure_automations(client: SyncPrefectClient) -> None:
     """Make the automations that are missing and update those that differ; who is told of failures is a setting.
 
+    They watch the runs of every deployment that feeds our work pool: make those first.
+
     Raises:
         NotFound: the setting names a block that does not exist (permanent).
     """
-    wanted_ones = automations()
-    if notify := get_settings().workflow.notify.get_secret_value().strip():
-        wanted_ones.append(notification(notification_block(client, notify)))
+    workflow = get_settings().workflow
+    pool = WorkPoolFilter(name=WorkPoolFilterName(any_=[workflow.work_pool]))
+    ours = runs_of(sorted(found.id for found in client.read_deployments(work_pool_filter=pool)))
+    wanted_ones = automations(ours)
+    if notify := workflow.notify.get_secret_value().strip():
+        wanted_ones.append(notification(notification_block(client, notify), ours))
     else:
         for unwanted in client.read_automations_by_name(TELL):
             client.delete_automation(unwanted.id)

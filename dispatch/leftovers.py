@@ -6,16 +6,16 @@ from uuid import UUID
 
 from core.settings import Settings
 from models import attempts, ledger
-from models.reconciling import files_in_rows, tried_again, with_chunks
+from models.reconciling import files_in_rows, mark_swept, to_sweep, with_chunks
 from models.session import transaction
 from storage import keys
 from storage.chunk_media import remove_chunks
 from storage.client import ObjectStore, object_store
 from storage.records import named_files
 
-#: Videos that changed this recently are looked at; what an attempt leaves, it leaves while it runs.
-WINDOW: Final = dt.timedelta(hours=1)
-#: Videos looked at in one call.
+#: A video that was swept is looked at again after this: a frozen process may have woken since and written.
+AGAIN_AFTER: Final = dt.timedelta(days=1)
+#: Videos looked at in one call; the next one goes on where it stopped.
 BATCH: Final = 50
 
 
@@ -25,15 +25,19 @@ def sweep_leftovers(settings: Settings) -> int:
     Raises:
         StorageUnavailable, DatabaseUnavailable: transient; the next call continues.
     """
+    began = dt.datetime.now(dt.UTC)
     with transaction(settings.database) as session:
-        videos = tried_again(session, since=dt.datetime.now(dt.UTC) - WINDOW, limit=BATCH)
+        videos = to_sweep(session, before=began - AGAIN_AFTER, limit=BATCH)
         for video_id, attempt in videos:
             # An overtaken process may have opened one after its successor closed the others.
             ledger.close_abandoned(session, video_id, before_attempt=attempt)
         in_pieces = with_chunks(session, limit=BATCH)
-    return sum(_remove_chunks(settings, video_id, attempt) for video_id, attempt in in_pieces) + sum(
-        _sweep(settings, video_id, attempt) for video_id, attempt in videos
-    )
+    swept = sum(_remove_chunks(settings, video_id, attempt) for video_id, attempt in in_pieces)
+    for video_id, attempt in videos:
+        swept += _sweep(settings, video_id, attempt)
+        with transaction(settings.database) as session:
+            mark_swept(session, video_id, began)
+    return swept
 
 
 def _remove_chunks(settings: Settings, video_id: UUID, attempt: int) -> int:

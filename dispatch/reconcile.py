@@ -18,6 +18,7 @@ from core.settings import Settings
 from dispatch.inbox import dispatch_waiting
 from dispatch.leftovers import sweep_leftovers
 from dispatch.lost import find_lost
+from dispatch.redrive import advance
 from dispatch.settle import Action, settle
 from models import counter
 from models.reconciling import expire_uploads, try_lock
@@ -48,6 +49,8 @@ class Recovered(BaseModel):
     requested: int = 0
     resumed: int = 0
     failed: int = 0
+    #: Reruns of a redrive whose turn it was.
+    redriven: int = 0
     #: Announced uploads that never came, and multipart uploads that were never finished.
     expired: int = 0
     aborted_multiparts: int = 0
@@ -66,7 +69,7 @@ def reconcile(settings: Settings) -> Recovered | None:
         if not try_lock(session, LOCK):
             return None
         result = Recovered()
-        for step in (_find_lost, _dispatch, _settle, _expire, _abort_multiparts, _sweep):
+        for step in (_find_lost, _dispatch, _settle, _redrive, _expire, _abort_multiparts, _sweep):
             _attempt(step, settings, result)
         for name, value in result.model_dump(exclude={"older_objects", "problems"}).items():
             counter.add(session, f"recovered_{name}", value)
@@ -106,6 +109,10 @@ def _settle(settings: Settings, result: Recovered) -> None:
         taken[Action.RESUME],
         taken[Action.FAIL],
     )
+
+
+def _redrive(settings: Settings, result: Recovered) -> None:
+    result.redriven = advance(settings)
 
 
 def _expire(settings: Settings, result: Recovered) -> None:

@@ -1,22 +1,32 @@
-"""Redrive: rerun a whole group of videos, spread over time so that uploads that arrive meanwhile do not wait."""
+"""Redrive: rerun a whole group of videos, a few at a time, so that uploads that arrive meanwhile do not wait.
+
+The line stands in our database: it is as long as it needs to be, asking twice changes nothing, and it outlives whoever
+asked. Prefect gets only those whose turn it is.
+"""
 
 import datetime as dt
+import logging
 from typing import Final
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
 
-from core.errors import DailiesError
+from core.errors import NotFound, WorkflowRefused
 from core.settings import Settings
 from dispatch.rerun import rerun
-from models.failing import select_for_rerun
+from models.failing import give_up_turn, line_up, select_for_rerun, take_turns, waiting_for_a_turn
+from models.reconciling import lock
 from models.session import transaction
 from models.states import VideoStatus
 
-#: Runs started a minute, unless the caller says otherwise.
+logger = logging.getLogger(__name__)
+
+#: Turns a minute at most, unless the caller says otherwise.
 PER_MINUTE: Final = 30
-#: Videos in one redrive; ask again for the rest.
-MAX_VIDEOS: Final = 1_000
+#: Videos named in an answer; the rest is only counted.
+MAX_NAMED: Final = 1_000
+#: Any number: the line is changed by one process at a time.
+LOCK: Final = 7_203_513
 
 
 class Redriven(BaseModel):
@@ -25,11 +35,14 @@ class Redriven(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     dry_run: bool
+    #: Videos it took, or would take.
+    count: int
+    #: The first of them.
     video_ids: list[UUID]
-    #: Seconds from the first run to the last one.
+    #: Seconds from now until the last one's turn, or later: a turn also waits until the ones before have ended.
     spread_s: float
-    #: Videos that could not be rerun, and why.
-    problems: dict[UUID, str] = {}
+    #: All videos in line, those of earlier redrives included.
+    waiting: int
 
 
 def redrive(
@@ -40,22 +53,46 @@ def redrive(
     per_minute: int = PER_MINUTE,
     dry_run: bool = False,
 ) -> Redriven:
-    """Rerun every failed (or rejected) video, or one group of failures; the oldest first.
+    """Line up every failed (or rejected) video, or one group of failures, for a rerun; the oldest first.
+
+    Those that stand in line already, or are rerun already, are left alone.
 
     Raises:
         DatabaseUnavailable: transient; asking again is safe.
     """
-    with transaction(settings.database) as session:
-        chosen = select_for_rerun(
-            session, status=status, fingerprint=fingerprint, owner_id=settings.owner_id, limit=MAX_VIDEOS
-        )
     gap = dt.timedelta(minutes=1) / per_minute
-    problems: dict[UUID, str] = {}
-    if not dry_run:
-        for place, video_id in enumerate(chosen):
-            try:
-                rerun(settings, video_id, after=gap * place)
-            except DailiesError as error:
-                problems[video_id] = str(error)
-    spread = gap * max(0, len(chosen) - 1)
-    return Redriven(dry_run=dry_run, video_ids=list(chosen), spread_s=spread.total_seconds(), problems=problems)
+    with transaction(settings.database) as session:
+        lock(session, LOCK)
+        chosen = select_for_rerun(session, status=status, fingerprint=fingerprint, owner_id=settings.owner_id)
+        spread = gap * max(0, len(chosen) - 1)
+        if not dry_run:
+            spread = line_up(session, chosen, gap) - dt.datetime.now(dt.UTC)
+        return Redriven(
+            dry_run=dry_run,
+            count=len(chosen),
+            video_ids=list(chosen[:MAX_NAMED]),
+            spread_s=round(max(0.0, spread.total_seconds()), 1),
+            waiting=waiting_for_a_turn(session),
+        )
+
+
+def advance(settings: Settings) -> int:
+    """Rerun the videos whose turn it is, as many at a time as backfills may run; give how many were begun.
+
+    Raises:
+        WorkflowUnavailable: transient; what was begun is asked for again by settle.
+        DatabaseUnavailable: transient; the next call continues.
+    """
+    with transaction(settings.database) as session:
+        lock(session, LOCK)
+        turns = take_turns(session, settings.workflow.backfills_at_once)
+    begun = 0
+    for video_id in turns:
+        try:
+            rerun(settings, video_id)
+            begun += 1
+        except (WorkflowRefused, NotFound) as error:
+            logger.warning("redrive: video %s: %s", video_id, error)
+            with transaction(settings.database) as session:
+                give_up_turn(session, video_id)
+    return begun

@@ -1,6 +1,5 @@
 """Rerun: the existing run is set to scheduled; only when Prefect no longer has it is a run created."""
 
-import datetime as dt
 from typing import Final
 from uuid import UUID
 
@@ -11,7 +10,7 @@ from core.errors import NotFound
 from core.settings import Settings
 from core.stages import Stage, stages_from
 from dispatch.runs import request_run, reschedule
-from models import inbox, ledger
+from models import attempts, inbox, ledger
 from models.session import transaction
 from models.states import LIVE_STATUSES, Queue
 from models.video import Video
@@ -20,9 +19,7 @@ from models.video import Video
 ENDING_S: Final = 10.0
 
 
-def rerun(
-    settings: Settings, video_id: UUID, from_stage: Stage | None = None, after: dt.timedelta = dt.timedelta()
-) -> UUID:
+def rerun(settings: Settings, video_id: UUID, from_stage: Stage | None = None) -> UUID:
     """Resume a video at its first unfinished stage; give the flow run that does it.
 
     A video whose run has not ended is left alone, unless a stage is to be redone: then what is running goes on
@@ -30,10 +27,10 @@ def rerun(
 
     Args:
         from_stage: redo this stage and those after it, even when their results are there.
-        after: when to begin, from now.
     Raises:
         NotFound: no such video, or nothing was uploaded for it (permanent).
-        WorkflowUnavailable, DatabaseUnavailable: transient; asking again is safe.
+        WorkflowUnavailable: transient; what was asked for is written down, and done once Prefect answers.
+        DatabaseUnavailable: transient; asking again is safe.
     """
     with transaction(settings.database) as session:
         video = session.scalar(
@@ -45,10 +42,10 @@ def rerun(
             raise NotFound(f"Nothing has been uploaded for video {video_id} yet; upload its file first.")
         if from_stage is not None:
             ledger.redo_from(session, video_id, stages_from(from_stage))
-        video.auto_resumes = 0  # a person asked: crashes are counted anew
+        attempts.ask(video)
         run_id, source_id, title, queue = video.flow_run_id, video.source.id, video.title, video.source.queue
         patience_s = 0.0 if video.status in LIVE_STATUSES else ENDING_S
-    if run_id is not None and reschedule(run_id, after, patience_s):
+    if run_id is not None and reschedule(run_id, patience_s):
         return run_id
     return request_again(settings, source_id, video_id, title, queue)
 

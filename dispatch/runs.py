@@ -1,6 +1,5 @@
 """Asking Prefect for runs, by deployment name and with idempotency keys; ten requests make one run."""
 
-import datetime as dt
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -82,7 +81,7 @@ def run_name(title: str, video_id: UUID) -> str:
     return f"{title[:MAX_NAME_CHARS]} ({str(video_id)[:8]})"
 
 
-def reschedule(run_id: UUID, after: dt.timedelta = dt.timedelta(), patience_s: float = 0.0) -> bool:
+def reschedule(run_id: UUID, patience_s: float = 0.0) -> bool:
     """Set an ended run to scheduled, as Retry in the UI does; False when Prefect no longer has it.
 
     A run that has not ended is left alone.
@@ -90,17 +89,16 @@ def reschedule(run_id: UUID, after: dt.timedelta = dt.timedelta(), patience_s: f
     Args:
         patience_s: seconds that a run gets to end, when its video has and it must be about to.
     """
-    begin = dt.datetime.now(dt.UTC) + after
     deadline = time.monotonic() + patience_s
     with prefect_client() as client:
         try:
             run = client.read_flow_run(run_id)
-            while run.state and not run.state.is_final() and time.monotonic() < deadline:
+            while run.state and run.state.is_running() and time.monotonic() < deadline:
                 time.sleep(_POLL_S)
                 run = client.read_flow_run(run_id)
         except ObjectNotFound:
             return False
         if run.state is None or run.state.is_final():
             # Forced, as in UI v2: a Completed (Rejected) run may be retried too.
-            client.set_flow_run_state(run_id, Scheduled(scheduled_time=begin, name="AwaitingRetry"), force=True)
+            client.set_flow_run_state(run_id, Scheduled(name="AwaitingRetry"), force=True)
         return True

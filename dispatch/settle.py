@@ -50,7 +50,7 @@ class Action(StrEnum):
 
 
 def action_for(state: StateType | None, age_s: float, auto_resumes: int) -> Action:
-    """Decide what a validating or processing video needs.
+    """Decide what a video on its way, or one that is rerun, needs.
 
     Args:
         state: of its run; None when Prefect has no such run.
@@ -66,7 +66,7 @@ def action_for(state: StateType | None, age_s: float, auto_resumes: int) -> Acti
     if state in (StateType.FAILED, StateType.CANCELLED):
         return Action.FAIL if age_s >= GRACE_S else Action.NOTHING
     if state is StateType.COMPLETED:
-        # Completed, and yet the row says otherwise: the row comes from a backup, or the run's last write was lost.
+        # Completed, and yet the row says otherwise: the row comes from a backup, or a rerun never reached Prefect.
         return Action.RESUME if age_s >= GRACE_S else Action.NOTHING
     return Action.NOTHING
 
@@ -95,14 +95,24 @@ def settle(settings: Settings) -> dict[Action, int]:
 
 def _settle_one(settings: Settings, video: LiveVideo, run: FlowRun | None) -> Action:
     state = run.state if run else None
-    since = state.timestamp if state else video.dispatched_at
-    age_s = (dt.datetime.now(dt.UTC) - since).total_seconds()
-    action = action_for(state.type if state else None, age_s, video.auto_resumes)
+    action = action_for(*standing(video, state), video.auto_resumes)
     try:
         return action if _take(settings, action, video, run) else Action.NOTHING
     except WorkflowRefused as error:
         logger.warning("settle: video %s: %s: %s", video.video_id, action, error)
         return Action.NOTHING
+
+
+def standing(video: LiveVideo, state: State[Any] | None) -> tuple[StateType | None, float]:
+    """Give the state that counts, and the seconds for which it has been so."""
+    since = state.timestamp if state else video.dispatched_at
+    kind = state.type if state else None
+    if video.rerun_at and since < video.rerun_at:
+        since = video.rerun_at
+        if state and state.is_final():
+            # It ended before the rerun was asked for: Prefect was never told. As if it had ended too early.
+            kind = StateType.COMPLETED
+    return kind, (dt.datetime.now(dt.UTC) - since).total_seconds()
 
 
 def _read_runs(ids: Sequence[UUID]) -> dict[UUID, FlowRun]:

@@ -18,12 +18,12 @@ def redrive_flow(
     per_minute: Annotated[int, Field(ge=1, le=600)] = 30,
     dry_run: bool = True,
 ) -> None:
-    """Rerun failed (or rejected) videos, the oldest first.
+    """Line up failed (or rejected) videos for a rerun, the oldest first; as many at a time as backfills may run.
 
     Args:
         status: which videos: failed ones resume, rejected ones are validated anew (after a change of limits).
         error_fingerprint: only this group of failures, as `dailies failures` names it; empty takes all.
-        per_minute: runs started a minute, so that uploads that arrive meanwhile do not wait.
+        per_minute: turns a minute at most; uploads that arrive meanwhile do not wait.
         dry_run: only say which videos it would be.
     """
     done = redrive(

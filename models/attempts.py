@@ -1,8 +1,9 @@
 """Attempts: who may change a video, and the moves of its status; every write is guarded by the attempt token."""
 
+import datetime as dt
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import select
 from sqlalchemy.orm import Session, joinedload
 
 from core.errors import NotFound, Superseded
@@ -29,8 +30,9 @@ def begin(session: Session, video_id: UUID, flow_run_id: UUID | None) -> Ticket:
     if video.source is None:
         raise NotFound(f"Video {video_id} was announced, but nothing has been uploaded for it yet.")
     video.attempt += 1
-    if video.status not in LIVE_STATUSES:
-        video.auto_resumes = 0  # a person asked, or it is new: crashes are counted anew
+    if video.status not in LIVE_STATUSES and video.rerun_at is None:
+        # A person pressed Retry in the Prefect UI: as `ask` notes it for every other door.
+        ask(video)
     video.flow_run_id = flow_run_id or video.flow_run_id
     if video.status is not VideoStatus.INDEXED:
         _forget_outcome(video)
@@ -46,6 +48,18 @@ def begin(session: Session, video_id: UUID, flow_run_id: UUID | None) -> Ticket:
         attempt=video.attempt,
         generations={stage: generation for stage, generation in generations},  # noqa: C416 - rows to a dict
     )
+
+
+def ask(video: Video) -> None:
+    """Note that a person wants another attempt: crashes are counted anew, and the rerun is followed until it ends."""
+    video.auto_resumes = 0
+    if video.status not in LIVE_STATUSES:
+        video.rerun_at = dt.datetime.now(dt.UTC)
+
+
+def ended(video: Video) -> None:
+    """Note that an attempt has come to an end: nobody waits for a rerun any more."""
+    video.rerun_at = video.redrive_at = None
 
 
 def _forget_outcome(video: Video) -> None:
@@ -97,6 +111,7 @@ def reject(session: Session, ticket: Ticket, reason: str, sentence: str) -> None
     if video.status is VideoStatus.REJECTED:
         return
     video = owned_and_open(session, ticket)
+    ended(video)
     if video.status is not VideoStatus.INDEXED:
         video.status = VideoStatus.REJECTED
         video.reject_reason, video.reject_sentence = reason, sentence
@@ -118,24 +133,25 @@ def fail(
     attempt: int | None,
     flow_run_id: UUID | None = None,
 ) -> bool:
-    """Record an error that waits for a rerun; say whether the status moved.
+    """Record an error that waits for a rerun; say whether anything changed.
+
+    A video that had ended keeps its status: only the rerun of it is over, until the next one is asked for.
 
     Args:
         attempt: the attempt that failed; None records it whatever the attempt (the run's end is known).
         flow_run_id: the run that failed, when it is known: another run's video is left alone.
     """
-    move = update(Video).where(Video.id == video_id, Video.status.in_(LIVE_STATUSES))
+    query = select(Video).where(Video.id == video_id).with_for_update()
     if attempt is not None:
-        move = move.where(Video.attempt == attempt)
+        query = query.where(Video.attempt == attempt)
     if flow_run_id is not None:
-        move = move.where(Video.flow_run_id == flow_run_id)
-    moved = session.execute(
-        move.values(
-            status=VideoStatus.FAILED,
-            error_stage=stage,
-            error_class=error_class,
-            error_message=message,
-            error_fingerprint=error_fingerprint(stage, error_class, message),
-        ).returning(Video.id)
-    )
-    return moved.first() is not None
+        query = query.where(Video.flow_run_id == flow_run_id)
+    video = session.scalar(query)
+    if video is None or not (video.status in LIVE_STATUSES or video.rerun_at):
+        return False
+    ended(video)
+    if video.status in LIVE_STATUSES:
+        video.status = VideoStatus.FAILED
+        video.error_stage, video.error_class, video.error_message = stage, error_class, message
+        video.error_fingerprint = error_fingerprint(stage, error_class, message)
+    return True

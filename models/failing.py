@@ -2,14 +2,19 @@
 
 import datetime as dt
 from collections.abc import Sequence
+from typing import Final
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy import func, select
+from sqlalchemy import ARRAY, DateTime, Interval, Uuid, cast, func, literal, select, update
 from sqlalchemy.orm import Session
 
+from models import attempts
 from models.states import VideoStatus
 from models.video import Video
+
+#: Videos lined up in one statement.
+BATCH: Final = 10_000
 
 
 class FailureGroup(BaseModel):
@@ -24,6 +29,8 @@ class FailureGroup(BaseModel):
     sample: str
     sample_video_id: UUID
     count: int
+    #: How many of them wait for their turn in a redrive, or have it.
+    waiting: int
     first_seen: dt.datetime
     last_seen: dt.datetime
 
@@ -38,6 +45,7 @@ def failure_groups(session: Session, owner_id: str | None = None) -> list[Failur
             func.min(Video.error_message).label("sample"),
             func.array_agg(Video.id)[1].label("sample_video_id"),
             func.count().label("count"),
+            func.count(Video.redrive_at).label("waiting"),
             func.min(Video.updated_at).label("first_seen"),
             func.max(Video.updated_at).label("last_seen"),
         )
@@ -56,13 +64,75 @@ def select_for_rerun(
     status: VideoStatus = VideoStatus.FAILED,
     fingerprint: str | None = None,
     owner_id: str | None = None,
-    limit: int,
 ) -> Sequence[UUID]:
-    """Give the ids of failed (or rejected) videos, oldest first; `fingerprint` keeps one group of failures."""
+    """Give the ids of failed (or rejected) videos that nobody has asked to rerun yet, oldest first.
+
+    Args:
+        fingerprint: keeps one group of failures.
+    """
     # Without an object there is nothing to rerun: an upload that was announced and never came.
-    query = select(Video.id).where(Video.status == status, Video.source.has()).order_by(Video.updated_at).limit(limit)
+    query = (
+        select(Video.id)
+        .where(Video.status == status, Video.source.has(), Video.rerun_at.is_(None), Video.redrive_at.is_(None))
+        .order_by(Video.updated_at, Video.id)
+    )
     if fingerprint is not None:
         query = query.where(Video.error_fingerprint == fingerprint)
     if owner_id is not None:
         query = query.where(Video.owner_id == owner_id)
     return session.scalars(query).all()
+
+
+def line_up(session: Session, video_ids: Sequence[UUID], gap: dt.timedelta) -> dt.datetime:
+    """Give each of these videos a turn, behind those who wait already; give the time of the last one.
+
+    Callers that line up at the same moment wait for one another.
+    """
+    now = dt.datetime.now(dt.UTC)
+    newest = session.scalar(select(func.max(Video.redrive_at)))
+    first = max(now, newest + gap) if newest else now
+    for begin in range(0, len(video_ids), BATCH):
+        batch = video_ids[begin : begin + BATCH]
+        turns = func.unnest(cast(batch, ARRAY(Uuid))).table_valued("id", with_ordinality="place")
+        turns = turns.render_derived(name="turn")
+        session.execute(
+            update(Video)
+            .where(Video.id == turns.c.id)
+            # Standing in line is no change of the video: it stays as old as its failure.
+            .values(
+                redrive_at=literal(first + gap * (begin - 1), DateTime(timezone=True))
+                + turns.c.place * literal(gap, Interval),
+                updated_at=Video.updated_at,
+            )
+            .execution_options(synchronize_session=False)
+        )
+    return first + gap * max(0, len(video_ids) - 1)
+
+
+def take_turns(session: Session, at_once: int) -> list[UUID]:
+    """Ask for the rerun of videos whose turn it is, as many as make `at_once` with those that have it; give their ids."""
+    having = session.scalar(select(func.count()).where(Video.redrive_at.is_not(None), Video.rerun_at.is_not(None)))
+    room = at_once - (having or 0)
+    if room <= 0:
+        return []
+    due = (
+        select(Video)
+        .where(Video.redrive_at <= dt.datetime.now(dt.UTC), Video.rerun_at.is_(None))
+        .order_by(Video.redrive_at)
+        .limit(room)
+        .with_for_update()
+    )
+    turns = session.scalars(due).all()
+    for video in turns:
+        attempts.ask(video)
+    return [video.id for video in turns]
+
+
+def waiting_for_a_turn(session: Session) -> int:
+    """Count the videos of a redrive that have not had their turn."""
+    return session.scalar(select(func.count()).where(Video.redrive_at.is_not(None))) or 0
+
+
+def give_up_turn(session: Session, video_id: UUID) -> None:
+    """Take a video that cannot be rerun out of the line."""
+    attempts.ended(session.get_one(Video, video_id, with_for_update=True))

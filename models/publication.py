@@ -9,7 +9,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from core.values import DetectedShots, EncoderSpec, Stills, StoredFile, Ticket, Transcoded
-from models.attempts import owned_and_open
+from models.attempts import ended, owned_and_open
 from models.derived_file import DerivedFile
 from models.encoder import Encoder, SceneEmbedding
 from models.rendition import Rendition
@@ -57,6 +57,7 @@ def publish(
     video.indexed_at = func.now()
     video.auto_resumes = 0
     video.has_chunks = True
+    ended(video)
 
 
 def register(session: Session, spec: EncoderSpec) -> Encoder:

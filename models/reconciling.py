@@ -2,10 +2,11 @@
 
 import datetime as dt
 from collections.abc import Iterable
+from typing import Final
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy import func, select, text, true, update
+from sqlalchemy import func, or_, select, text, true, update
 from sqlalchemy.orm import Session
 
 from core.errors import InvalidMedia
@@ -17,9 +18,12 @@ from models.source_object import SourceObject
 from models.states import LIVE_STATUSES, Queue, VideoStatus
 from models.video import Video
 
+#: A run must be alive for it, or about to be.
+_LIVE: Final = or_(Video.status.in_(LIVE_STATUSES), Video.rerun_at.is_not(None))
+
 
 class LiveVideo(BaseModel):
-    """A video that must have a live run, and what is known of that run."""
+    """A video that must have a live run, and what is known of that run: one on its way, or one that is rerun."""
 
     model_config = ConfigDict(frozen=True, from_attributes=True)
 
@@ -29,12 +33,14 @@ class LiveVideo(BaseModel):
     attempt: int
     flow_run_id: UUID | None
     auto_resumes: int
+    #: When a rerun was asked for, while it has not ended.
+    rerun_at: dt.datetime | None
     queue: Queue
     dispatched_at: dt.datetime
 
 
 def live_videos(session: Session, after: UUID | None, limit: int) -> list[LiveVideo]:
-    """Give a page of the videos that are validating or processing and whose run was asked for, by id.
+    """Give a page of the videos that a run must be working on, or is to, by id; its inbox row was dispatched.
 
     Args:
         after: the last id of the page before; None begins.
@@ -47,11 +53,12 @@ def live_videos(session: Session, after: UUID | None, limit: int) -> list[LiveVi
             Video.attempt,
             Video.flow_run_id,
             Video.auto_resumes,
+            Video.rerun_at,
             SourceObject.queue,
             SourceObject.dispatched_at,
         )
         .join(SourceObject, SourceObject.video_id == Video.id)
-        .where(Video.status.in_(LIVE_STATUSES), SourceObject.dispatched_at.is_not(None))
+        .where(_LIVE, SourceObject.dispatched_at.is_not(None))
         .where(Video.id > after if after else true())
         .order_by(Video.id)
         .limit(limit)
@@ -63,7 +70,7 @@ def count_auto_resume(session: Session, video_id: UUID, seen: int) -> bool:
     """Take the next automatic resume of a video; False when somebody else took it or the video moved on."""
     taken = session.execute(
         update(Video)
-        .where(Video.id == video_id, Video.auto_resumes == seen, Video.status.in_(LIVE_STATUSES))
+        .where(Video.id == video_id, Video.auto_resumes == seen, _LIVE)
         .values(auto_resumes=seen + 1)
         .returning(Video.id)
     )
@@ -100,16 +107,20 @@ def unknown_keys(session: Session, bucket: str, found: Iterable[tuple[str, str, 
     return [key for key, (etag, at) in listed.items() if (key, etag, at) not in known]
 
 
-def tried_again(session: Session, since: dt.datetime, limit: int) -> list[tuple[UUID, int]]:
-    """Give (id, newest attempt) of videos that ended well or ill since then and took more than one attempt."""
+def to_sweep(session: Session, before: dt.datetime, limit: int) -> list[tuple[UUID, int]]:
+    """Give (id, newest attempt) of ended videos that took more than one attempt, the longest unswept first.
+
+    Args:
+        before: those that were swept since then are left out, unless they have changed.
+    """
     rows = session.execute(
         select(Video.id, Video.attempt)
         .where(
-            Video.status.in_([VideoStatus.INDEXED, VideoStatus.REJECTED]),
+            Video.status.in_([VideoStatus.INDEXED, VideoStatus.REJECTED, VideoStatus.FAILED]),
             Video.attempt > 1,
-            Video.updated_at >= since,
+            or_(Video.swept_at.is_(None), Video.swept_at < Video.updated_at, Video.swept_at < before),
         )
-        .order_by(Video.updated_at.desc())
+        .order_by(Video.swept_at.asc().nulls_first())
         .limit(limit)
     )
     return [(video_id, attempt) for video_id, attempt in rows]
@@ -123,6 +134,11 @@ def with_chunks(session: Session, limit: int) -> list[tuple[UUID, int]]:
         .limit(limit)
     )
     return [(video_id, attempt) for video_id, attempt in rows]
+
+
+def mark_swept(session: Session, video_id: UUID, at: dt.datetime) -> None:
+    """Note when a sweep of a video began; that is no change of the video."""
+    session.execute(update(Video).where(Video.id == video_id).values(swept_at=at, updated_at=Video.updated_at))
 
 
 def files_in_rows(session: Session, video_id: UUID) -> set[str]:
@@ -158,3 +174,8 @@ def waiting_in(session: Session, queue: Queue) -> int:
 def try_lock(session: Session, number: int) -> bool:
     """Take an advisory lock for this transaction; False when another process holds it."""
     return bool(session.scalar(text("SELECT pg_try_advisory_xact_lock(:number)"), {"number": number}))
+
+
+def lock(session: Session, number: int) -> None:
+    """Wait for an advisory lock and hold it for this transaction."""
+    session.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": number})

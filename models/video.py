@@ -67,6 +67,12 @@ class Video(Base):
     flow_run_id: Mapped[UUID | None]
     #: Crashed runs that resumed by themselves since a person last asked.
     auto_resumes: Mapped[int] = mapped_column(server_default=text("0"), default=0)
+    #: When a rerun of a video that had ended was asked for, while that rerun has not ended.
+    rerun_at: Mapped[dt.datetime | None]
+    #: Earliest begin of its turn in a redrive, until it has had its turn.
+    redrive_at: Mapped[dt.datetime | None]
+    #: When leftovers of its dead attempts were last looked for.
+    swept_at: Mapped[dt.datetime | None]
 
     #: Pieces of chunks may lie in the store; it has ended and needs them no more.
     has_chunks: Mapped[bool] = mapped_column(server_default=text("false"), default=False)
@@ -91,4 +97,7 @@ class Video(Base):
         Index("ix_video_words", "words", postgresql_using="gin"),
         Index("ix_video_has_chunks", "id", postgresql_where=text("has_chunks")),
         Index("ix_video_error_fingerprint", "error_fingerprint", postgresql_where=text("status = 'failed'")),
+        Index("ix_video_rerun", "id", postgresql_where=text("rerun_at IS NOT NULL")),
+        Index("ix_video_redrive", "redrive_at", postgresql_where=text("redrive_at IS NOT NULL")),
+        Index("ix_video_swept", text("swept_at NULLS FIRST"), postgresql_where=text("attempt > 1")),
     )

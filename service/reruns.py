@@ -50,9 +50,13 @@ class RedriveAnswer(BaseModel):
     """What a redrive did, or would do."""
 
     dry_run: bool
+    #: Videos it took, or would take; the first thousand are named.
+    count: int
     video_ids: list[UUID]
+    #: Seconds until the last one's turn, at least.
     spread_s: float
-    problems: dict[UUID, str]
+    #: All videos that stand in line now.
+    waiting: int
 
 
 @router.post("/videos/{video_id}/rerun", status_code=202)
@@ -76,7 +80,7 @@ def failures(door: DoorOf) -> list[FailureGroup]:
 
 @router.post("/redrive", status_code=202)
 def redrive_videos(door: DoorOf, request: RedriveRequest) -> RedriveAnswer:
-    """Rerun a group of failed or rejected videos, spread over time."""
+    """Line up a group of failed or rejected videos for a rerun, a few at a time."""
     from dispatch.redrive import redrive
 
     done = redrive(

@@ -39,10 +39,11 @@ def reconcile_all(settings: Settings) -> object:
 
 
 def settle_runs(settings: Settings) -> object:
-    """Follow the runs of live videos: resume what crashed, mark what failed."""
+    """Follow the runs of live videos: resume what crashed, mark what failed, let the next ones of a redrive begin."""
+    from dispatch.redrive import advance
     from dispatch.settle import settle
 
-    return settle(settings)
+    return settle(settings), advance(settings)
 
 
 class Repeated:

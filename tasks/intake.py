@@ -37,7 +37,7 @@ def begin(video_id: UUID) -> Ticket:
     asking first turns an outage into a failure that is retried.
 
     Raises:
-        DatabaseUnavailable, StorageUnavailable: transient.
+        DatabaseUnavailable, StorageUnavailable, ScratchFull: transient.
         NotFound, MissingDependency: permanent.
     """
     settings = get_settings()
@@ -49,8 +49,9 @@ def begin(video_id: UUID) -> Ticket:
         ledger.close_abandoned(session, video_id, before_attempt=ticket.attempt)
         faults.reached("begin", faults.Moment.BEFORE, video_id)
     faults.reached("begin", faults.Moment.AFTER, video_id)
-    scratch.folder(ticket)
-    scratch.sweep()
+    with scratch.full_disk():
+        scratch.sweep()
+        scratch.folder(ticket)
     return ticket
 
 

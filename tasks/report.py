@@ -81,11 +81,14 @@ def reconciled(result: dict[str, object] | None) -> None:
 
 def redriven(result: dict[str, Any]) -> None:
     """Tell which videos a redrive took."""
-    what = "would be rerun (dry run)" if result["dry_run"] else f"are rerun, spread over {result['spread_s']:.0f} s"
+    what = "would be rerun (dry run)" if result["dry_run"] else "stand in line for a rerun"
+    unnamed = result["count"] - len(result["video_ids"])
     lines = [
-        f"**{len(result['video_ids'])} videos {what}**",
+        f"**{result['count']} videos {what}**",
         "",
         *(f"- {video_id}" for video_id in result["video_ids"]),
+        *([f"- … and {unnamed} more"] if unnamed else []),
+        "",
+        f"The last one's turn comes in {result['spread_s']:.0f} s or later; {result['waiting']} stand in line now.",
     ]
-    lines += ["", *(f"- not rerun: {video_id}: {why}" for video_id, why in result["problems"].items())]
     create_markdown_artifact(key="redrive", markdown="\n".join(lines), description="Which videos were rerun")

@@ -10,8 +10,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import select
+
 from deployments.embedded import stack
 from dispatch.leftovers import sweep_leftovers
+from models import Video
+from models.reconciling import files_in_rows
+from models.session import transaction
 from storage.records import named_files
 from tests.chaos.faults import KINDS
 from tests.chaos.rig import Rig, make_clip, rig, soon
@@ -69,13 +74,18 @@ def run(
     """Run one campaign on a stack of its own; every wait in it has a deadline."""
     tally, chance = Tally(seed), random.Random(seed)
     began = time.monotonic()
-    with rig({"DAILIES_SERVICE__RECONCILE_EVERY": "PT20S"}) as running, tempfile.TemporaryDirectory() as folder:
+    surroundings = {"DAILIES_SERVICE__RECONCILE_EVERY": "PT20S", "DAILIES_WORKFLOW__BACKFILLS_AT_ONCE": "4"}
+    with rig(surroundings) as running, tempfile.TemporaryDirectory() as folder:
         due = threading.Semaphore(0)
+        kinds = [name for name in kinds if running.small_scratch or name != "fill the scratch disk"]
+        if not running.small_scratch:
+            print("left out: fill the scratch disk (making a small one needs the right to mount)", flush=True)
         feeder = threading.Thread(target=feed, args=(running, tally, Path(folder), uploads, due, seed), daemon=True)
         feeder.start()
         harm(running, tally, chance, kinds, faults, uploads, due, time.monotonic() + minutes * 60)
         feeder.join(300)
         settle(running, tally, settle_s)
+        close(running, tally, Path(folder))
         account(running, tally)
         if report(tally):
             print(parts_of_stack(running), flush=True)
@@ -154,8 +164,8 @@ def settle(running: Rig, tally: Tally, settle_s: float) -> None:
             return
         asked = redrive(running)
         tally.redriven += len(asked)
-        # A rerun is scheduled; the video says failed until its run begins.
-        soon(lambda asked=asked: asked.isdisjoint(failed(running)), 60, every_s=0.5)  # type: ignore[misc]
+        # They get their turns a few at a time; a video says failed until its run begins.
+        soon(lambda: not in_line(running), max(60.0, end - time.monotonic()), every_s=0.5)
 
 
 def redrive(running: Rig) -> set[str]:
@@ -163,6 +173,18 @@ def redrive(running: Rig) -> set[str]:
     body = {"status": "failed", "per_minute": 600}
     answer = running.patiently(lambda: running.live.service.post("/redrive", json=body).raise_for_status())
     return set(answer.json()["video_ids"])
+
+
+def in_line(running: Rig) -> int:
+    return int(running.rows("SELECT count(*) FROM video WHERE redrive_at IS NOT NULL")[0][0])
+
+
+def close(running: Rig, tally: Tally, folder: Path) -> None:
+    """Ingest one film more in peace: an attempt that begins removes what dead ones left in scratch."""
+    path = make_clip(folder, 9_999, 1.0)
+    running.patiently(lambda: running.live.put(path))
+    tally.uploaded[path.name] = True
+    soon(lambda: any(video["file_name"] == path.name and video["status"] in ENDED for video in videos(running)), 240)
 
 
 def failed(running: Rig) -> set[str]:
@@ -185,6 +207,9 @@ def account(running: Rig, tally: Tally) -> None:
     left = soon(lambda: not running.flows() or None, 60)
     tally.problems += [] if left else [f"flow processes that do not end: {running.flows()}"]
     tally.problems += orphans(running, {video["id"] for video in found})
+    tally.problems += [f"left in scratch: {path}" for path in running.live.settings.scratch_dir.glob("*/*")]
+    tally.problems += [f"left in scratch: {path}" for path in running.live.settings.scratch_dir.glob("*")]
+    tally.problems += rows_that_name_nothing(running)
     running_rows = running.rows(
         "SELECT count(*) FROM stage_run s JOIN video v ON v.id = s.video_id "
         "WHERE s.state = 'running' AND v.status IN ('indexed', 'rejected')"
@@ -199,8 +224,9 @@ def account(running: Rig, tally: Tally) -> None:
 
 
 def orphans(running: Rig, ids: set[str]) -> list[str]:
-    """Sweep as reconcile does, then look for objects and scratch that nobody names."""
-    sweep_leftovers(running.live.settings)
+    """Sweep as reconcile does, as often as it takes, then look for objects that nobody names."""
+    while sweep_leftovers(running.live.settings):
+        pass
     store, bucket = running.live.store, running.live.settings.storage.derived_bucket
     keys = {item.key for item in store.list(bucket)}
     records = {key for key in keys if key.endswith("/result.json")}
@@ -209,6 +235,28 @@ def orphans(running: Rig, ids: set[str]) -> list[str]:
     problems += [f"missing object {key}" for key in sorted(named - keys)[:5]]
     problems += [f"objects of an unknown video {key}" for key in keys if key.split("/")[0] not in ids][:5]
     return problems
+
+
+#: What may never be in the records once everything has ended.
+NEVER = {
+    "uploads without a run": "SELECT count(*) FROM source_object WHERE dispatched_at IS NULL",
+    "reruns that nobody follows": "SELECT count(*) FROM video WHERE rerun_at IS NOT NULL OR redrive_at IS NOT NULL",
+    "scenes without a vector": "SELECT count(*) FROM scene s WHERE NOT EXISTS "
+    "(SELECT 1 FROM scene_embedding e WHERE e.scene_id = s.id)",
+    "rows of videos that are not indexed": "SELECT count(*) FROM video v WHERE status <> 'indexed' AND ("
+    "EXISTS (SELECT 1 FROM scene s WHERE s.video_id = v.id) OR "
+    "EXISTS (SELECT 1 FROM rendition r WHERE r.video_id = v.id) OR "
+    "EXISTS (SELECT 1 FROM shot t WHERE t.video_id = v.id))",
+}
+
+
+def rows_that_name_nothing(running: Rig) -> list[str]:
+    """Look for rows that belong to nothing, and for files that rows name and the store does not have."""
+    problems = [f"{count} {what}" for what, query in NEVER.items() if (count := running.rows(query)[0][0])]
+    with transaction(running.live.settings.database) as session:
+        named = {key for video_id in session.scalars(select(Video.id)) for key in files_in_rows(session, video_id)}
+    there = {item.key for item in running.live.store.list(running.live.settings.storage.derived_bucket)}
+    return [*problems, *(f"a row names {key}, which is not there" for key in sorted(named - there)[:5])]
 
 
 def report(tally: Tally) -> list[str]:

@@ -117,6 +117,23 @@ def _drop_prefect(rig: Rig, _chance: random.Random) -> bool:
     return send(rig.part("postgres"), signal.SIGINT) and send(rig.part("prefect"), signal.SIGKILL) and done
 
 
+@kind("fill the scratch disk")
+def _fill_scratch(rig: Rig, _chance: random.Random) -> bool:
+    def refused() -> int:
+        return int(rig.rows("SELECT count(*) FROM stage_run WHERE error_class = 'ScratchFull'")[0][0])
+
+    if not rig.small_scratch or not soon(rig.flows, TARGET_WITHIN_S):
+        return False
+    before, ballast = soon(lambda: [refused()], TARGET_WITHIN_S), rig.live.settings.scratch_dir / "ballast"
+    try:
+        with suppress(OSError), ballast.open("wb", buffering=0) as file:
+            while file.write(bytes(1 << 20)):
+                pass
+        return before is not None and bool(soon(lambda: refused() > before[0], TARGET_WITHIN_S))
+    finally:
+        ballast.unlink()
+
+
 def _line(mode: Mode) -> Harm:
     def harm(rig: Rig, _chance: random.Random) -> bool:
         before = rig.line.done[mode]

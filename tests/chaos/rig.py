@@ -6,7 +6,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,12 +21,15 @@ from deployments.embedded.layout import Layout, postgres_url
 from deployments.embedded.leftovers import MARK, leftovers
 from deployments.embedded.state import Phase, read_state
 from media.tools import find_tools
+from tasks.scratch import RESERVE_BYTES
 from tests.chaos.supervisor import WEBHOOK
 from tests.chaos.webhook import Line, bad_line
 from tests.conftest import Live, faults_of
 
 T = TypeVar("T")
 UP_WITHIN_S = 240.0
+#: Little more than what a copy of a source must leave free.
+SMALL_BYTES = RESERVE_BYTES + (64 << 20)
 #: Small enough that faults, not encoding, take the time.
 TINY = {
     "DAILIES_MEDIA__LADDER": "[360]",
@@ -52,8 +55,10 @@ def soon(look: Callable[[], T | None], within_s: float, every_s: float = 0.1) ->
 class Rig:
     """One stack, and hands that can break it."""
 
-    def __init__(self, data: Path, line: Line) -> None:
+    def __init__(self, data: Path, line: Line, *, small_scratch: bool) -> None:
         self.data, self.line = data, line
+        #: Scratch is a disk of its own that a fault can fill.
+        self.small_scratch = small_scratch
         self.live = Live(data)
         self.faults = faults_of(data)
         line.target = f"{self.live.settings.service.url}{EVENTS_PATH}"
@@ -116,11 +121,18 @@ class Rig:
 @contextmanager
 def rig(environment: dict[str, str] | None = None) -> Iterator[Rig]:
     """Run a stack with a bad line in it; whatever happens, nothing of it is left."""
-    with tempfile.TemporaryDirectory(prefix="dailies-chaos-") as folder, bad_line() as line:
+    with (
+        tempfile.TemporaryDirectory(prefix="dailies-chaos-") as folder,
+        ExitStack() as stopping,
+        bad_line() as line,
+    ):
         data = (Path(folder) / "data").resolve()
         faults_of(data).mkdir()
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(("DAILIES_", "PREFECT_"))}
-        given = {**inherited, **TINY, **(environment or {}), WEBHOOK: line.url, VARIABLE: str(faults_of(data))}
+        small = stopping.enter_context(small_disk(Path(folder) / "scratch"))
+        scratch = {"DAILIES_SCRATCH": str(Path(folder) / "scratch")}
+        given = {**inherited, **TINY, **scratch, **(environment or {}), WEBHOOK: line.url}
+        given[VARIABLE] = str(faults_of(data))
         said = Path(folder) / "supervisor.log"
         with said.open("wb") as output:
             supervisor = subprocess.Popen(
@@ -136,7 +148,7 @@ def rig(environment: dict[str, str] | None = None) -> Iterator[Rig]:
             up = soon(lambda: supervisor.poll() is not None or stack.status(data).phase is Phase.UP, UP_WITHIN_S)
             if not up or supervisor.poll() is not None:
                 raise RuntimeError(f"the stack did not start:\n{said.read_text()}")
-            running = Rig(data, line)
+            running = Rig(data, line, small_scratch=small)
             try:
                 yield running
             finally:
@@ -149,6 +161,19 @@ def rig(environment: dict[str, str] | None = None) -> Iterator[Rig]:
         left = leftovers(Layout.of(data))
         if left:
             raise AssertionError(f"processes were left behind: {left}")
+
+
+@contextmanager
+def small_disk(folder: Path) -> Iterator[bool]:
+    """Make a folder that is a small disk of its own where the system lets us; give whether it did."""
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", f"size={SMALL_BYTES}", "tmpfs", str(folder)]
+    mounted = subprocess.run(command, check=False, capture_output=True, timeout=30).returncode == 0
+    try:
+        yield mounted
+    finally:
+        if mounted:
+            subprocess.run(["umount", "--lazy", str(folder)], check=True, timeout=30)
 
 
 def _is_of(process: psutil.Process, data: Path) -> bool:

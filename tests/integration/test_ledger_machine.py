@@ -25,6 +25,7 @@ from models import (
     Video,
     VideoStatus,
     attempts,
+    failing,
     inbox,
     ledger,
     publication,
@@ -45,6 +46,9 @@ class Expected:
     has_source: bool
     attempt: int = 0
     resumes: int = 0
+    #: A rerun was asked for, and has not ended; its turn in a redrive has not come or not ended.
+    rerun: bool = False
+    in_line: bool = False
     #: Attempt whose results are visible.
     published_by: int | None = None
     sources: set[tuple[str, str]] = field(default_factory=set)
@@ -110,6 +114,8 @@ class Ledger(RuleBasedStateMachine):
             ticket = attempts.begin(session, video, None)
             ledger.close_abandoned(session, video, before_attempt=ticket.attempt)
         expected.attempt += 1
+        if expected.status not in LIVE_STATUSES and not expected.rerun:
+            expected.rerun, expected.resumes = True, 0
         assert ticket.attempt == expected.attempt
         if expected.status is not VideoStatus.INDEXED:
             expected.status = VideoStatus.VALIDATING
@@ -148,6 +154,8 @@ class Ledger(RuleBasedStateMachine):
             allowed = (*LIVE_STATUSES, VideoStatus.INDEXED, VideoStatus.REJECTED)
             if self._write(ticket, call, allowed=allowed):
                 expected = self.expected[ticket.video_id]
+                if expected.status is not VideoStatus.REJECTED:
+                    expected.rerun = expected.in_line = False
                 if expected.status is not VideoStatus.INDEXED:
                     expected.status = VideoStatus.REJECTED
 
@@ -169,6 +177,7 @@ class Ledger(RuleBasedStateMachine):
                     ticket.attempt,
                     0,
                 )
+                expected.rerun = expected.in_line = False
 
     @rule(ticket=tickets, knows_attempt=st.booleans())
     def fail(self, ticket: Ticket, knows_attempt: bool) -> None:
@@ -178,9 +187,44 @@ class Ledger(RuleBasedStateMachine):
             moved = attempts.fail(
                 session, ticket.video_id, stage="shots", error_class="X", message="m", attempt=attempt
             )
-        assert moved == (expected.status in LIVE_STATUSES and attempt in (None, expected.attempt))
+        goes_on = expected.status in LIVE_STATUSES or expected.rerun
+        assert moved == (goes_on and attempt in (None, expected.attempt))
         if moved:
-            expected.status = VideoStatus.FAILED
+            expected.rerun = expected.in_line = False
+            if expected.status in LIVE_STATUSES:
+                expected.status = VideoStatus.FAILED
+
+    @rule(video=videos)
+    def ask_for_a_rerun(self, video: UUID) -> None:
+        expected = self.expected[video]
+        assume(expected.has_source)
+        with transaction(self.database) as session:
+            attempts.ask(session.get_one(Video, video))
+        expected.resumes = 0
+        expected.rerun = expected.rerun or expected.status not in LIVE_STATUSES
+
+    @rule(status=st.sampled_from([VideoStatus.FAILED, VideoStatus.REJECTED]))
+    def redrive(self, status: VideoStatus) -> None:
+        with transaction(self.database) as session:
+            chosen = failing.select_for_rerun(session, status=status, owner_id=OWNER)
+            failing.line_up(session, chosen, dt.timedelta())
+        for video_id in set(chosen) & self.expected.keys():
+            expected = self.expected[video_id]
+            assert (expected.status, expected.rerun, expected.in_line) == (status, False, False)
+            expected.in_line = True
+
+    @rule(at_once=st.integers(1, 3))
+    def take_turns(self, at_once: int) -> None:
+        with transaction(self.database) as session:
+            having = select(Video.id).where(Video.redrive_at.is_not(None), Video.rerun_at.is_not(None))
+            strangers = set(session.scalars(having)) - self.expected.keys()  # of other examples
+            turns = failing.take_turns(session, at_once + len(strangers))
+        for video_id in set(turns) & self.expected.keys():
+            expected = self.expected[video_id]
+            assert (expected.rerun, expected.in_line) == (False, True)
+            expected.rerun, expected.resumes = True, 0
+        if turns:
+            assert len([one for one in self.expected.values() if one.rerun and one.in_line]) <= at_once
 
     @rule(video=videos)
     def expire(self, video: UUID) -> None:
@@ -197,7 +241,8 @@ class Ledger(RuleBasedStateMachine):
         expected = self.expected[video]
         with transaction(self.database) as session:
             taken = reconciling.count_auto_resume(session, video, seen)
-        assert taken == (expected.status in LIVE_STATUSES and seen == expected.resumes)
+        goes_on = expected.status in LIVE_STATUSES or expected.rerun
+        assert taken == (goes_on and seen == expected.resumes)
         expected.resumes += taken
 
     @rule(video=videos, stage=st.sampled_from(Stage))
@@ -229,6 +274,7 @@ class Ledger(RuleBasedStateMachine):
                     expected.attempt,
                     expected.resumes,
                 )
+                assert (row.rerun_at is not None, row.redrive_at is not None) == (expected.rerun, expected.in_line)
                 assert (row.error_class is not None) == (row.status is VideoStatus.FAILED)
                 assert (row.reject_reason is not None) == (row.status is VideoStatus.REJECTED)
 

@@ -4,12 +4,14 @@ import datetime as dt
 import subprocess
 import sys
 from pathlib import Path
-from uuid import UUID
+from uuid import UUID, uuid4
+
+from sqlalchemy import select
 
 from core.settings import Settings
 from core.stages import Part, Stage
 from core.values import SourceVersion, StoredFile, Ticket
-from dispatch.leftovers import sweep_leftovers
+from dispatch.leftovers import BATCH, sweep_leftovers
 from models import Video, VideoStatus, attempts, inbox, publication
 from models.session import transaction
 from storage import keys
@@ -22,7 +24,7 @@ NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 
 
 def begun(settings: Settings, times: int) -> Ticket:
-    source = SourceVersion(bucket="uploads", key="a.mp4", etag="e", last_modified=NOW, size_bytes=1)
+    source = SourceVersion(bucket="uploads", key=f"{uuid4()}.mp4", etag="e", last_modified=NOW, size_bytes=1)
     with transaction(settings.database) as session:
         video_id = inbox.record_source(session, source, owner_id="local").video_id
         return [attempts.begin(session, video_id, None) for _ in range(times)][-1]
@@ -74,6 +76,38 @@ def test_a_video_that_has_not_ended_is_left_alone(settings: Settings, store: Obj
     assert sweep_leftovers(settings) == 0
     with transaction(settings.database) as session:
         assert session.get_one(Video, ticket.video_id).status is VideoStatus.VALIDATING
+
+
+def failed(settings: Settings, video_id: UUID) -> None:
+    with transaction(settings.database) as session:
+        assert attempts.fail(session, video_id, stage=None, error_class="X", message="m", attempt=None)
+
+
+def days_pass(settings: Settings, days: int) -> None:
+    with transaction(settings.database) as session:
+        for video in session.scalars(select(Video)):
+            video.updated_at -= dt.timedelta(days=days)
+            video.swept_at = video.swept_at - dt.timedelta(days=days) if video.swept_at else None
+
+
+def test_what_was_left_long_ago_is_swept_too_a_slice_at_a_time(settings: Settings, store: ObjectStore):
+    for _ in range(BATCH + 2):
+        video_id = begun(settings, 2).video_id
+        put(store, video_id, 1, "poster.jpg")
+        failed(settings, video_id)
+    days_pass(settings, 40)
+    assert [sweep_leftovers(settings) for _ in range(3)] == [BATCH, 2, 0]
+    assert list(store.list(settings.storage.derived_bucket)) == []
+
+
+def test_what_a_process_writes_that_wakes_after_the_sweep_is_swept_a_day_later(settings: Settings, store: ObjectStore):
+    video_id = begun(settings, 2).video_id
+    failed(settings, video_id)
+    assert sweep_leftovers(settings) == 0
+    put(store, video_id, 1, "poster.jpg")
+    assert sweep_leftovers(settings) == 0, "it was looked at a moment ago"
+    days_pass(settings, 2)
+    assert sweep_leftovers(settings) == 1
 
 
 def test_scratch_of_a_process_that_died_is_swept_and_that_of_a_living_one_is_not(settings: Settings):

@@ -2,18 +2,24 @@
 
 import datetime as dt
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID, uuid4
 
 import pytest
 from prefect.settings import PREFECT_API_URL, temporary_settings
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
 
+from core.errors import WorkflowUnavailable
 from core.settings import DatabaseSettings, Settings
 from core.stages import Stage
 from core.values import SourceVersion
-from dispatch.redrive import redrive
-from models import Video, VideoStatus, attempts, inbox
+from dispatch.redrive import MAX_NAMED, advance, redrive
+from models import SourceObject, Video, VideoStatus, attempts, failing, inbox
 from models.failing import failure_groups
+from models.reconciling import live_videos
 from models.session import transaction
+from tests.conftest import wait_for
 
 NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 
@@ -69,7 +75,7 @@ def test_a_dry_run_names_the_group_oldest_first_and_changes_nothing(settings: Se
         group = failure_groups(session)[0]
     done = redrive(settings, fingerprint=group.fingerprint, per_minute=30, dry_run=True)
     assert done.video_ids == wanted
-    assert (done.dry_run, done.spread_s, done.problems) == (True, 4.0, {})
+    assert (done.dry_run, done.count, done.spread_s, done.waiting) == (True, 3, 4.0, 0)
     with transaction(settings.database) as session:
         assert session.get_one(Video, wanted[0]).status is VideoStatus.FAILED
 
@@ -85,9 +91,93 @@ def test_videos_of_another_owner_are_left_alone(settings: Settings):
     assert redrive(settings, dry_run=True).video_ids == []
 
 
-def test_one_that_cannot_be_rerun_is_reported_and_waits_as_it_was(settings: Settings):
-    videos = [failed(settings.database, "x") for _ in range(2)]
-    done = redrive(settings)
-    assert set(done.problems) == set(videos), "Prefect is down: each is tried, each is reported"
+def take_turns(database: DatabaseSettings, at_once: int) -> list[UUID]:
+    with transaction(database) as session:
+        return failing.take_turns(session, at_once)
+
+
+def waiting(database: DatabaseSettings) -> int:
+    with transaction(database) as session:
+        return failing.failure_groups(session)[0].waiting
+
+
+def test_a_group_stands_in_line_and_gets_its_turns_oldest_first_as_those_before_end(settings: Settings):
+    videos = [failed(settings.database, "x") for _ in range(5)]
+    done = redrive(settings, per_minute=600)
+    assert (done.count, done.video_ids, done.waiting) == (5, videos, 5)
+    assert 0.3 < done.spread_s <= 0.4
+    wait_for(lambda: dt.datetime.now(dt.UTC) > last_turn(settings.database), "every turn's time has come", 5)
+    assert take_turns(settings.database, 2) == videos[:2]
+    assert take_turns(settings.database, 2) == [], "two at a time"
     with transaction(settings.database) as session:
-        assert {session.get_one(Video, video).status for video in videos} == {VideoStatus.FAILED}
+        attempts.begin(session, videos[0], None)
+    assert take_turns(settings.database, 2) == [], "it is at work"
+    with transaction(settings.database) as session:
+        assert attempts.fail(session, videos[0], stage=None, error_class="X", message="again", attempt=None)
+    assert take_turns(settings.database, 2) == [videos[2]], "one that failed again does not stand in line again"
+    assert waiting(settings.database) == 4
+
+
+def last_turn(database: DatabaseSettings) -> dt.datetime:
+    with transaction(database) as session:
+        return session.scalars(select(func.max(Video.redrive_at))).one()
+
+
+def test_pressing_twice_at_once_changes_nothing(settings: Settings):
+    videos = [failed(settings.database, "x") for _ in range(4)]
+    with ThreadPoolExecutor(2) as pool:
+        presses = list(pool.map(lambda _: redrive(settings, per_minute=60), range(2)))
+    assert sorted(press.count for press in presses) == [0, 4]
+    assert redrive(settings, dry_run=True).count == 0
+    with transaction(settings.database) as session:
+        turns = list(session.scalars(select(Video.redrive_at).where(Video.id.in_(videos)).order_by(Video.redrive_at)))
+    assert [round((turn - turns[0]).total_seconds()) for turn in turns] == [0, 1, 2, 3]
+
+
+def test_a_later_group_stands_behind_those_who_wait(settings: Settings):
+    failed(settings.database, "x")
+    redrive(settings, per_minute=1)
+    before = last_turn(settings.database)
+    failed(settings.database, "y")
+    redrive(settings, per_minute=1)
+    assert last_turn(settings.database) - before == dt.timedelta(minutes=1)
+
+
+def test_three_thousand_are_lined_up_in_one_request(settings: Settings):
+    with transaction(settings.database) as session:
+        session.add_all(
+            Video(
+                owner_id="local",
+                title="t",
+                status=VideoStatus.FAILED,
+                error_class="X",
+                source=SourceObject(
+                    bucket="uploads", key=f"{n}.mp4", version="1", etag="e", last_modified=NOW, size_bytes=1
+                ),
+            )
+            for n in range(3_000)
+        )
+    done = redrive(settings, per_minute=600)
+    assert (done.count, len(done.video_ids), done.waiting) == (3_000, MAX_NAMED, 3_000)
+    assert 299 <= done.spread_s <= 300
+    with transaction(settings.database) as session:
+        oldest = session.get_one(Video, done.video_ids[0])
+        assert oldest.redrive_at == session.scalar(select(func.min(Video.redrive_at)))
+        assert oldest.updated_at < oldest.redrive_at, "standing in line does not make a failure younger"
+
+
+def test_while_prefect_is_down_a_turn_is_kept_and_what_was_asked_for_is_followed(settings: Settings):
+    video = failed(settings.database, "x")
+    with transaction(settings.database) as session:
+        session.get_one(Video, video).flow_run_id = uuid4()
+        inbox.mark_dispatched(session, inbox_row(session, video), uuid4())
+    redrive(settings)
+    with pytest.raises(WorkflowUnavailable):
+        advance(settings)
+    with transaction(settings.database) as session:
+        assert session.get_one(Video, video).status is VideoStatus.FAILED
+        assert [live.video_id for live in live_videos(session, None, 10)] == [video]
+
+
+def inbox_row(session: Session, video: UUID) -> UUID:
+    return session.scalars(select(SourceObject.id).where(SourceObject.video_id == video)).one()

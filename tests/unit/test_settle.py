@@ -1,9 +1,14 @@
 """What a live video needs, from the state of its run."""
 
-import pytest
-from prefect.client.schemas.objects import StateType
+import datetime as dt
+from uuid import uuid4
 
-from dispatch.settle import GRACE_S, RESUME_AFTER_S, Action, action_for
+import pytest
+from prefect.client.schemas.objects import State, StateType
+
+from dispatch.settle import GRACE_S, RESUME_AFTER_S, Action, action_for, standing
+from models.reconciling import LiveVideo
+from models.states import Queue
 
 LATER = 10_000.0
 TABLE = [
@@ -42,3 +47,41 @@ def test_delays_before_automatic_resumes_grow():
 
 def test_every_state_prefect_knows_has_an_answer():
     assert all(isinstance(action_for(state, LATER, 0), Action) for state in StateType)
+
+
+def ago(seconds: float) -> dt.datetime:
+    return dt.datetime.now(dt.UTC) - dt.timedelta(seconds=seconds)
+
+
+def rerun(asked_s_ago: float) -> LiveVideo:
+    """A video whose rerun was asked for so long ago."""
+    return LiveVideo(
+        video_id=uuid4(),
+        title="t",
+        source_id=uuid4(),
+        attempt=1,
+        flow_run_id=uuid4(),
+        auto_resumes=0,
+        rerun_at=ago(asked_s_ago),
+        queue=Queue.UPLOADS,
+        dispatched_at=ago(LATER),
+    )
+
+
+def ended(kind: StateType, s_ago: float) -> State[None]:
+    return State(type=kind, timestamp=ago(s_ago))
+
+
+@pytest.mark.parametrize("kind", [StateType.FAILED, StateType.COMPLETED, StateType.CANCELLED, StateType.CRASHED])
+def test_a_rerun_that_never_reached_prefect_is_asked_for_again(kind: StateType):
+    before = ended(kind, LATER)
+    assert action_for(*standing(rerun(1.0), before), 0) is Action.NOTHING, "it may be on its way"
+    assert action_for(*standing(rerun(GRACE_S + 1), before), 0) is Action.RESUME
+
+
+def test_a_rerun_that_failed_is_over_and_one_that_crashed_resumes():
+    asked = rerun(LATER)
+    assert action_for(*standing(asked, ended(StateType.FAILED, GRACE_S + 1)), 0) is Action.FAIL
+    assert action_for(*standing(asked, ended(StateType.CRASHED, RESUME_AFTER_S[0] + 1)), 0) is Action.RESUME
+    assert action_for(*standing(asked, None), 0) is Action.REQUEST
+    assert action_for(*standing(rerun(1.0), None), 0) is Action.NOTHING

@@ -24,4 +24,4 @@ def test_only_failed_and_rejected_videos_are_rerun_as_a_group(client: TestClient
 def test_a_dry_run_of_nothing_names_nothing(client: TestClient, status: str) -> None:
     answer = client.post("/redrive", json={"status": status, "dry_run": True})
     assert answer.status_code == 202
-    assert answer.json() == {"dry_run": True, "video_ids": [], "spread_s": 0.0, "problems": {}}
+    assert answer.json() == {"dry_run": True, "count": 0, "video_ids": [], "spread_s": 0.0, "waiting": 0}

@@ -1,0 +1,46 @@
+"""Which events the automations look at, judged by the Prefect server's own matching."""
+
+import datetime as dt
+from uuid import UUID, uuid4
+
+import pytest
+from prefect.server.events.schemas.automations import EventTrigger
+from prefect.server.events.schemas.events import ReceivedEvent
+
+from deployments.automations import automations, notification, runs_of
+
+OURS, THEIRS = uuid4(), uuid4()
+
+
+def event(name: str, deployment_id: UUID | None) -> ReceivedEvent:
+    """An event of a flow run, related as Prefect 3.8 relates heartbeats and states to a deployment."""
+    related = [{"prefect.resource.id": f"prefect.flow.{uuid4()}", "prefect.resource.role": "flow"}]
+    if deployment_id:
+        related.append(
+            {"prefect.resource.id": f"prefect.deployment.{deployment_id}", "prefect.resource.role": "deployment"}
+        )
+    return ReceivedEvent(
+        occurred=dt.datetime.now(dt.UTC),
+        event=f"prefect.flow-run.{name}",
+        resource={"prefect.resource.id": f"prefect.flow-run.{uuid4()}"},
+        related=related,
+        id=uuid4(),
+    )
+
+
+def triggers() -> list[EventTrigger]:
+    ours = runs_of([uuid4(), OURS])
+    found = [*automations(ours), notification(uuid4(), ours)]
+    return [EventTrigger.model_validate(each.trigger.model_dump(mode="json")) for each in found]
+
+
+@pytest.mark.parametrize("name", ["heartbeat", "Pending", "Running", "Completed", "Failed", "Crashed"])
+def test_every_event_of_our_runs_counts_and_none_of_others(name: str):
+    for trigger in triggers():
+        assert covers(trigger, event(name, OURS))
+        assert not covers(trigger, event(name, THEIRS))
+        assert not covers(trigger, event(name, None))
+
+
+def covers(trigger: EventTrigger, seen: ReceivedEvent) -> bool:
+    return trigger.covers_resources(seen.resource, seen.related)
