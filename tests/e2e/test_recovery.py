@@ -109,6 +109,25 @@ def test_a_run_that_prefect_lost_is_asked_for_again(live: "Live", make_clip: Cal
     assert stage(done, "validate")["reused"]
 
 
+def test_a_rerun_of_an_indexed_video_that_crashes_resumes_by_itself(live: "Live", make_clip: Callable[..., Path]):
+    video = live.ingest(make_clip("rerun-crash.mp4", seconds=0.5))
+    assert video["status"] == "indexed"
+    live.ended_run(video["flow_run_id"])
+    file = armed(live.faults, video["video_id"], Stage.STILLS, Moment.AFTER)
+    file.write_text(Fault.KILL)
+    live.service.post(f"/videos/{video['video_id']}/rerun", json={"from_stage": "stills"}).raise_for_status()
+
+    def published_again() -> dict[str, Any] | None:
+        now = live.video(video["video_id"])
+        assert now["status"] == "indexed", "it stays playable and searchable throughout"
+        return now if stage(now, "publish")["attempts"] == 2 else None
+
+    done = live.wait_for(published_again, "published again", 120)
+    assert file.with_name(file.name + TAKEN).exists()
+    assert (stage(done, "stills")["attempts"], stage(done, "stills")["reused"]) == (2, True)
+    assert live.ended_run(video["flow_run_id"])["run_count"] == 3
+
+
 def test_a_frozen_process_that_was_overtaken_changes_nothing_when_it_wakes(
     live: "Live", make_clip: Callable[..., Path]
 ):
