@@ -25,6 +25,17 @@ from storage.client import ObjectStore
 
 T = TypeVar("T")
 
+#: Every deadline is so many times as long: TEST_PATIENCE=5 for a machine that is busy with other things.
+PATIENCE = float(os.environ.get("TEST_PATIENCE", "1"))
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for item in items:
+        marker = item.get_closest_marker("timeout")
+        limit_s = marker.args[0] if marker else float(config.getini("timeout"))
+        item.add_marker(pytest.mark.timeout(limit_s * PATIENCE), append=False)
+
+
 # How long one example takes says how busy the machine is, and nothing about the code.
 properties.register_profile("dailies", deadline=None)
 properties.load_profile("dailies")
@@ -49,7 +60,7 @@ def _scrubbed_environment(monkeypatch: pytest.MonkeyPatch):
 
 def wait_for(look: Callable[[], T | None], what: str, deadline_s: float = 90.0, every_s: float = 0.15) -> T:
     """Look again and again until something is there; fail with `what` when the deadline passes."""
-    pause, deadline = Event(), time.monotonic() + deadline_s
+    pause, deadline = Event(), time.monotonic() + deadline_s * PATIENCE
     while time.monotonic() < deadline:
         if found := look():
             return found
@@ -108,8 +119,8 @@ class Live:
                 patch.setenv(name, value)
             self.settings = Settings()
         self.store = ObjectStore(self.settings.storage)
-        self.service = httpx.Client(base_url=self.settings.service.url, timeout=30)
-        self.prefect = httpx.Client(base_url=self.environment["PREFECT_API_URL"], timeout=30)
+        self.service = httpx.Client(base_url=self.settings.service.url, timeout=30 * PATIENCE)
+        self.prefect = httpx.Client(base_url=self.environment["PREFECT_API_URL"], timeout=30 * PATIENCE)
 
     def put(self, path: Path, key: str | None = None) -> str:
         """Put a file into the uploads bucket as any S3 client would; give its key."""
@@ -185,7 +196,9 @@ def live() -> Iterator[Live]:
         command = [sys.executable, "-m", "cli.main", "up", "--detach", "--data", str(data)]
         faults_of(data).mkdir()
         environment = {**os.environ, VARIABLE: str(faults_of(data))}
-        started = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False, env=environment)
+        started = subprocess.run(
+            command, capture_output=True, text=True, timeout=240 * PATIENCE, check=False, env=environment
+        )
         if started.returncode:
             pytest.fail(f"the stack did not start:\n{started.stdout}\n{started.stderr}")
         running = Live(data)

@@ -7,6 +7,7 @@ from pathlib import Path
 from core.faults import TAKEN, WRITES, Fault, Moment, armed
 from core.stages import Part, Stage
 from tests.chaos.rig import Rig, make_clip, rig, soon
+from tests.conftest import PATIENCE
 
 FAULTS = (Fault.KILL, Fault.RAISE, Fault.LOSE)
 #: Videos that go through their faults side by side.
@@ -44,7 +45,7 @@ def start(running: Rig, folder: Path, number: int, write: str, moment: Moment, f
 def outcome(running: Rig, video_id: str, file: Path, write: str, moment: Moment, fault: Fault) -> str | None:
     """Give what went wrong; None when the video ended as it should and nothing finished was done again."""
     wanted = "rejected" if write == "reject" else "indexed"
-    end = time.monotonic() + 240
+    end = time.monotonic() + 240 * PATIENCE
     while time.monotonic() < end:
         video = soon(lambda: (now := running.live.video(video_id))["status"] in ENDED and now, 120, every_s=0.5)
         if not video or video["status"] != "failed":

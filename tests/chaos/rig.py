@@ -24,7 +24,7 @@ from media.tools import find_tools
 from tasks.scratch import RESERVE_BYTES
 from tests.chaos.supervisor import WEBHOOK
 from tests.chaos.webhook import Line, bad_line
-from tests.conftest import Live, faults_of
+from tests.conftest import PATIENCE, Live, faults_of
 
 T = TypeVar("T")
 UP_WITHIN_S = 240.0
@@ -43,7 +43,7 @@ TINY = {
 
 def soon(look: Callable[[], T | None], within_s: float, every_s: float = 0.1) -> T | None:
     """Give what `look` finds before the deadline; None after it, and while it cannot look."""
-    deadline = time.monotonic() + within_s
+    deadline = time.monotonic() + within_s * PATIENCE
     while time.monotonic() < deadline:
         with suppress(psutil.Error, psycopg.Error, OSError):
             if found := look():
@@ -102,7 +102,7 @@ class Rig:
 
     def patiently(self, call: Callable[[], T], within_s: float = 90.0) -> T:
         """Do what any client does while parts are down: try again."""
-        deadline = time.monotonic() + within_s
+        deadline = time.monotonic() + within_s * PATIENCE
         while True:
             try:
                 return call()
