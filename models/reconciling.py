@@ -127,10 +127,17 @@ def to_sweep(session: Session, before: dt.datetime, limit: int) -> list[tuple[UU
 
 
 def with_chunks(session: Session, limit: int) -> list[tuple[UUID, int]]:
-    """Give (id, newest attempt) of videos that ended and whose chunks nobody removed: its process died first."""
+    """Give (id, newest attempt) of videos that ended and whose chunks nobody removed: its process died first.
+
+    One that is rerun needs its chunks until that has ended, too.
+    """
     rows = session.execute(
         select(Video.id, Video.attempt)
-        .where(Video.has_chunks, Video.status.in_([VideoStatus.INDEXED, VideoStatus.REJECTED]))
+        .where(
+            Video.has_chunks,
+            Video.status.in_([VideoStatus.INDEXED, VideoStatus.REJECTED]),
+            Video.rerun_at.is_(None),
+        )
         .limit(limit)
     )
     return [(video_id, attempt) for video_id, attempt in rows]

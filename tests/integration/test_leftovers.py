@@ -70,6 +70,19 @@ def test_pieces_of_chunks_outlive_their_video_only_until_the_next_sweep(settings
     assert sweep_leftovers(settings) == 0
 
 
+def test_chunks_of_an_indexed_video_that_is_rerun_stay_until_that_has_ended(settings: Settings, store: ObjectStore):
+    ticket = begun(settings, 1)
+    with transaction(settings.database) as session:
+        publication.publish(session, ticket, *made(1))
+    with transaction(settings.database) as session:
+        again = attempts.begin(session, ticket.video_id, None)
+    store.put_bytes(b"[]", keys.manifest(ticket.video_id, Part.CHUNK, "c" * 32), "application/json")
+    assert sweep_leftovers(settings) == 0
+    with transaction(settings.database) as session:
+        publication.publish(session, again, *made(1))
+    assert sweep_leftovers(settings) == 1
+
+
 def test_a_video_that_has_not_ended_is_left_alone(settings: Settings, store: ObjectStore):
     ticket = begun(settings, 2)
     put(store, ticket.video_id, 1, "poster.jpg")

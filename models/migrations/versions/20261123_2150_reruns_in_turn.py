@@ -1,7 +1,7 @@
 """Reruns that were asked for are written down, redriven videos wait for their turn, leftovers are swept in rotation.
 
 Revision ID: 7be2c40d51a9
-Revises: 5f0c21d7a9e4
+Revises: 5c1f0a9be742
 """
 
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision: str = "7be2c40d51a9"
-down_revision: str | None = "5f0c21d7a9e4"
+down_revision: str | None = "5c1f0a9be742"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 
