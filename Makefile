@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo test unit chaos env up down lint types arch fmt bench clean purge
+.PHONY: help setup demo test unit chaos rehearse env up down lint types arch fmt bench clean purge
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -52,6 +52,9 @@ fmt: $(READY) ## format and mend what can be mended
 
 chaos: $(READY) ## break the real stack for an hour: faults, crash points, recovery times
 	$(BIN)/python -m tests.chaos --crash-points --chunks 20 --recovery $(ARGS)
+
+rehearse: $(READY) ## play docker-compose.yml through without an engine: start, kill each part, ingest again
+	$(BIN)/python -m pytest tests/rehearsal $(ARGS)
 
 bench: $(READY) ## every benchmark; see benchmarks/README.md
 	$(BIN)/python -m benchmarks $(ARGS)
