@@ -87,6 +87,9 @@ class WorkflowSettings(Group):
     """Names of what Prefect keeps for us."""
 
     work_pool: str = Field("dailies", description="Prefect work pool that flows run in")
+    pool_template: Path | None = Field(
+        None, description="JSON file with type and base job template of the work pool; default: processes of the worker"
+    )
     uploads_at_once: int = Field(4, ge=1, description="uploads worked on at a time, over all workers")
     backfills_at_once: int = Field(1, ge=1, description="backfill runs at a time, over all workers")
     ui_url: str = Field("http://127.0.0.1:4200", description="Prefect UI as a browser reaches it, for links")

@@ -16,7 +16,7 @@ from prefect.utilities.callables import parameter_schema
 from prefect.workers.process import ProcessWorker
 from pydantic import BaseModel, ConfigDict, Field
 
-from core.errors import DailiesError
+from core.errors import DailiesError, NotFound
 from core.settings import Settings, WorkflowSettings, get_settings
 from deployments.automations import ensure_automations
 from dispatch.runs import prefect_client
@@ -118,7 +118,7 @@ def bootstrap_workflow(settings: Settings) -> None:
         WorkflowUnavailable: transient.
     """
     with prefect_client() as client:
-        _ensure_pool(client, settings.workflow.work_pool)
+        _ensure_pool(client, settings.workflow)
         for queue in queues(settings.workflow):
             _ensure_queue(client, settings.workflow.work_pool, queue)
         for deployment in deployments():
@@ -128,19 +128,51 @@ def bootstrap_workflow(settings: Settings) -> None:
     DailiesManifests().save(BLOCK_NAME, overwrite=True)
 
 
-def _ensure_pool(client: SyncPrefectClient, name: str) -> None:
+class Pool(BaseModel):
+    """What a work pool makes of a flow run."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    type: str
+    base_job_template: dict[str, Any]
+
+
+def pool_for(settings: WorkflowSettings) -> Pool:
+    """Give the pool that the settings name: the template of a file, or processes on the worker's machine.
+
+    Raises:
+        NotFound: the file is missing or holds something else (permanent).
+    """
+    if settings.pool_template is None:
+        return _process_pool()
+    try:
+        return Pool.model_validate_json(settings.pool_template.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise NotFound(
+            f"DAILIES_WORKFLOW__POOL_TEMPLATE: {settings.pool_template} is no JSON file with type and "
+            f"base_job_template: {error}"
+        ) from error
+
+
+def _process_pool() -> Pool:
     template = ProcessWorker.get_default_base_job_template()
     properties = template["variables"]["properties"]
     properties["command"]["default"] = RUN_COMMAND
     # A run that writes to its worker's pipe dies with the worker. Its log goes to the Prefect server either way.
     properties["stream_output"]["default"] = False
+    return Pool(type="process", base_job_template=template)
+
+
+def _ensure_pool(client: SyncPrefectClient, settings: WorkflowSettings) -> None:
+    wanted = pool_for(settings)
     try:
-        pool = client.read_work_pool(name)
+        found = client.read_work_pool(settings.work_pool)
     except ObjectNotFound:
-        client.create_work_pool(WorkPoolCreate(name=name, type="process", base_job_template=template))
+        client.create_work_pool(WorkPoolCreate(name=settings.work_pool, **wanted.model_dump()))
         return
-    if pool.type == "process" and pool.base_job_template != template:
-        client.update_work_pool(name, WorkPoolUpdate(base_job_template=template))
+    # A pool of another type was made by hand, and its template is its owner's.
+    if found.type == wanted.type and found.base_job_template != wanted.base_job_template:
+        client.update_work_pool(settings.work_pool, WorkPoolUpdate(base_job_template=wanted.base_job_template))
 
 
 def _ensure_queue(client: SyncPrefectClient, pool: str, queue: Queue) -> None:
