@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -35,6 +36,8 @@ class Rehearsal:
 @contextmanager
 def rehearsed(file: Path, *, deadline_s: float) -> Iterator[Rehearsal]:
     """Bring a compose file up; end and remove everything afterwards."""
+    # Whoever ends the tests ends the processes they started.
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))
     # Not a folder of pytest's, which other accounts cannot enter.
     folder = Path(tempfile.mkdtemp(prefix="dailies-rehearsal-"))
     folder.chmod(0o755)
@@ -59,6 +62,7 @@ def rehearsed(file: Path, *, deadline_s: float) -> Iterator[Rehearsal]:
         if engine:
             engine.down()
         shutil.rmtree(folder, ignore_errors=True)
+        signal.signal(signal.SIGTERM, before)
 
 
 def _running(container: Container, network: Network, ports: dict[str, int], folder: Path) -> Running:
