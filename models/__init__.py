@@ -9,6 +9,7 @@ from models.rendition import Rendition
 from models.scene import Scene, Shot
 from models.source_object import SourceObject
 from models.stage_run import StageGeneration, StageRun
+from models.stage_statistic import StageStatistic
 from models.states import LIVE_STATUSES, Queue, StageState, VideoStatus
 from models.video import Video
 
@@ -28,6 +29,7 @@ __all__ = [
     "StageGeneration",
     "StageRun",
     "StageState",
+    "StageStatistic",
     "Video",
     "VideoStatus",
 ]

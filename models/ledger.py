@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from core.failures import error_fingerprint
 from core.stages import Stage
 from core.values import Ticket
+from models import stage_statistic
 from models.stage_run import StageGeneration, StageRun
 from models.states import StageState
 
@@ -71,26 +72,34 @@ def advance(session: Session, run_id: UUID, *, done_s: Decimal, fps: float, spee
 
 def finish(session: Session, run_id: UUID) -> None:
     """Close a row as done."""
-    session.execute(
+    _close(session, run_id, state=StageState.DONE)
+
+
+def _close(session: Session, run_id: UUID, **values: object) -> None:
+    """End a running row and count it; one that has ended stays as it is."""
+    closed = session.execute(
         update(StageRun)
         .where(StageRun.id == run_id, StageRun.state == StageState.RUNNING)
-        .values(state=StageState.DONE, ended_at=func.clock_timestamp())
-    )
+        .values(ended_at=func.clock_timestamp(), **values)
+        .returning(
+            StageRun.stage, StageRun.part, StageRun.state, StageRun.started_at, StageRun.ended_at, StageRun.media_s
+        )
+    ).one_or_none()
+    if closed is not None:
+        taken = (closed.ended_at - closed.started_at).total_seconds()
+        stage_statistic.count(session, closed.stage, closed.part, closed.state, taken, float(closed.media_s or 0))
 
 
 def fail(session: Session, run_id: UUID, error_class: str, message: str) -> None:
     """Close a row as failed."""
     stage = session.scalar(select(StageRun.stage).where(StageRun.id == run_id))
-    session.execute(
-        update(StageRun)
-        .where(StageRun.id == run_id, StageRun.state == StageState.RUNNING)
-        .values(
-            state=StageState.FAILED,
-            ended_at=func.clock_timestamp(),
-            error_class=error_class,
-            error_message=message,
-            error_fingerprint=error_fingerprint(stage, error_class, message),
-        )
+    _close(
+        session,
+        run_id,
+        state=StageState.FAILED,
+        error_class=error_class,
+        error_message=message,
+        error_fingerprint=error_fingerprint(stage, error_class, message),
     )
 
 
@@ -119,6 +128,7 @@ def reuse(
             ended_at=now,
         )
     )
+    stage_statistic.count(session, stage, share.label if share else None, StageState.REUSED, 0.0, 0.0)
 
 
 def close_abandoned(session: Session, video_id: UUID, before_attempt: int) -> int:

@@ -11,7 +11,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.staticfiles import StaticFiles
 
 from core.settings import Settings, get_settings
-from service import files, health, home, reruns, search, uploads, videos, webhook
+from service import files, health, home, metrics, reruns, search, uploads, videos, webhook
 from service.door import Door
 from service.errors import answer_errors
 from service.sweep import (
@@ -66,8 +66,10 @@ def create_app(
     app = FastAPI(title="Dailies", lifespan=lifespan, docs_url=None, redoc_url=None)
     app.state.searches = CapacityLimiter(AT_ONCE)
     app.state.door = Door(settings=settings, wake=dispatcher.wake)
+    app.state.metrics, histogram = metrics.registry_for(settings)
+    app.add_middleware(metrics.Timed, histogram=histogram)
     answer_errors(app)
-    for part in (health, webhook, uploads, videos, reruns, files, search, home):
+    for part in (health, metrics, webhook, uploads, videos, reruns, files, search, home):
         app.include_router(part.router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     return app
