@@ -62,7 +62,7 @@ def assemble(
     Args:
         chunks: in any order; those without a picture have no pieces.
     Raises:
-        InvalidMedia: more lost than the error budget allows, over all chunks (permanent).
+        InvalidMedia: more pictures than allowed, or more lost than the error budget, over all chunks (permanent).
         EncoderRejected: pieces that do not fit together (permanent).
     """
     present = [chunk for chunk in chunks if chunk.frames]
@@ -83,6 +83,8 @@ def assemble(
         proxy = mux(fragments, None, folder / f"{PROXY}.mp4", tools)
         fragments.unlink()
     times = frame_times(proxy or next(iter(made.values())).path)
+    if len(times) > limits.max_frames:
+        raise InvalidMedia("too_many_frames")
     lost, packets = sum(c.lost for c in chunks), sum(c.packets for c in chunks)
     remarks = judge(lost, packets, facts, times, limits)
     if facts.is_hdr and not tools.can_tone_map:

@@ -115,7 +115,7 @@ def reject(session: Session, ticket: Ticket, reason: str, sentence: str) -> None
     if video.status is not VideoStatus.INDEXED:
         video.status = VideoStatus.REJECTED
         video.reject_reason, video.reject_sentence = reason, sentence
-        video.has_chunks = True
+    video.has_chunks = True
 
 
 def forget_chunks(session: Session, video_id: UUID, attempt: int) -> None:

@@ -48,10 +48,11 @@ def make_long_clip(folder: Path) -> Path:
 
 
 def upload(running: Rig, clip: Path, key: str) -> str:
-    running.live.put(clip, key)
-    found = soon(lambda: running.live.videos(key), 60)
-    assert found, f"no video of {key}"
-    return str(found[0]["video_id"])
+    ask = running.live.service.post
+    announced = ask("/videos/upload/init", json={"file_name": key}, timeout=60).raise_for_status().json()
+    running.live.put(clip, announced["key"])
+    ask("/videos/upload/complete", json={"video_id": announced["video_id"]}, timeout=60).raise_for_status()
+    return str(announced["video_id"])
 
 
 def shares(running: Rig, video_id: str) -> list[tuple[str, str, int]]:
@@ -110,7 +111,8 @@ def judge(running: Rig, video: dict[str, Any], kept: int) -> str | None:
     if len(again := executed_again(found)) > CHUNKS_AT_ONCE:
         return f"more than were in flight are redone: {again}"
     twice = any(found.count((part, "done", attempt)) > 1 for part, _, attempt in found)
-    left = finished(running, video["video_id"])
+    # They are removed after the commit that makes the video indexed.
+    left = soon(lambda: finished(running, video["video_id"]) == 0, 60) is None
     return f"done twice in one attempt: {found}" if twice else "pieces are left" if left else None
 
 

@@ -56,3 +56,17 @@ def test_clearing_leaves_nothing(ticket: Ticket, settings: Settings):
     scratch.source_copy(ticket)
     scratch.clear(ticket)
     assert not any(Path(settings.scratch_dir).rglob("*"))
+
+
+def test_what_was_made_here_is_not_fetched(ticket: Ticket, store: ObjectStore):
+    with scratch.working(ticket, "chunk-0") as folder:
+        path = folder / "360p.mp4"
+        path.write_bytes(b"piece")
+        file = store.put(path, "piece.mp4", "video/mp4")
+        scratch.keep(ticket, path, file)
+    assert not folder.exists()
+    store.delete(store.settings.derived_bucket, file.key)
+    assert scratch.derived_copy(ticket, file).read_bytes() == b"piece"
+    with scratch.passing_copy(ticket, file) as passing:
+        assert passing.read_bytes() == b"piece"
+    assert not passing.exists()
