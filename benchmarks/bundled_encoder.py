@@ -22,6 +22,7 @@ from torch.nn import functional
 from core.settings import EncoderSettings, MediaSettings
 from encoders import bundled, class_names
 from encoders.load import load
+from encoders.protocol import Encoder
 from media.launcher import run_ffprobe, stream_ffmpeg
 from media.tools import Tools, find_tools
 
@@ -103,31 +104,51 @@ def line(name: str, found: Rows) -> str:
     return f"  {name:<28}{recalls}  {float((1 / found).mean()):.3f}"
 
 
-def main() -> None:
-    folder = samples()
-    by_file: dict[str, list[str]] = json.loads(QUERIES.read_text())
-    missing = [name for name in by_file if not (folder / name).is_file()]
-    if missing:
-        sys.exit(f"{folder} lacks {', '.join(missing)}")
+def right_videos() -> dict[str, set[str]]:
+    """The videos that are right for each query."""
     wanted: dict[str, set[str]] = {}
-    for name, queries in by_file.items():
+    for name, queries in json.loads(QUERIES.read_text()).items():
         for query in queries:
             wanted.setdefault(query, set()).add(name)
-    is_held_out = {query: int(hashlib.sha256(query.encode()).hexdigest(), 16) % 2 == 1 for query in wanted}
+    return wanted
 
-    tools, encoder = find_tools(MediaSettings()), load(EncoderSettings(device="cpu"))
+
+def halves(wanted: dict[str, set[str]]) -> NDArray[np.bool_]:
+    """Whether each query is held out."""
+    return np.array([int(hashlib.sha256(query.encode()).hexdigest(), 16) % 2 == 1 for query in wanted])
+
+
+def read_videos() -> dict[str, NDArray[np.uint8]]:
+    folder, names = samples(), list(json.loads(QUERIES.read_text()))
+    missing = [name for name in names if not (folder / name).is_file()]
+    if missing:
+        sys.exit(f"{folder} lacks {', '.join(missing)}")
+    tools = find_tools(MediaSettings())
+    return {name: read_frames(tools, folder / name) for name in names}
+
+
+def pooled(form: Encoder | PlainConSE, frames: dict[str, NDArray[np.uint8]]) -> Rows:
+    """One unit row a video."""
+    means = np.stack([form.encode_frames(pictures).mean(axis=0) for pictures in frames.values()])
+    rows: Rows = means / np.linalg.norm(means, axis=1, keepdims=True)
+    return rows
+
+
+def gallery_of(encoder: Encoder) -> tuple[list[str], Rows]:
+    frames = read_videos()
+    return list(frames), pooled(encoder, frames)
+
+
+def main() -> None:
+    frames, wanted = read_videos(), right_videos()
+    encoder = load(EncoderSettings(device="cpu"))
     assert isinstance(encoder, bundled.BundledEncoder)
-    frames = {name: read_frames(tools, folder / name) for name in by_file}
-    plain = PlainConSE(encoder)
-    files, halves = list(by_file), ((False, "tuned on"), (True, "held out"))
+    files, held = list(frames), halves(wanted)
     print(f"{len(files)} videos, {len(wanted)} queries      @1    @3    @5    mean reciprocal rank")
-    for name, form in (("plain ConSE", plain), ("bundled", encoder)):
-        means = np.stack([form.encode_frames(frames[file]).mean(axis=0) for file in files])
-        gallery = means / np.linalg.norm(means, axis=1, keepdims=True)
-        found = ranks(gallery, files, wanted, form.encode_texts)
+    for name, form in (("plain ConSE", PlainConSE(encoder)), ("bundled", encoder)):
+        found = ranks(pooled(form, frames), files, wanted, form.encode_texts)
         print(line(f"{name}, all", found))
-        held = np.array(list(is_held_out.values()))
-        for half, label in halves:
+        for half, label in ((False, "tuned on"), (True, "held out")):
             print(line(f"{name}, {label} ({(held == half).sum()})", found[held == half]))
     many = np.concatenate([f for f in frames.values() if f.shape[1:] == frames[files[0]].shape[1:]])
     start = time.perf_counter()

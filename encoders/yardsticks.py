@@ -11,9 +11,10 @@ from encoders.confidence import Curve, Yardstick
 from encoders.health import canary_frames
 from encoders.protocol import Encoder
 
-#: Fitted by benchmarks/confidence.py on the queries it may choose on.
-BUNDLED_TEXT: Final = Curve(cut=0.60, steepness=14.0)
-BUNDLED_PICTURE: Final = Curve(cut=0.50, steepness=10.0)
+#: Least cut that refuses 70 % of the absent things it was chosen on (benchmarks/confidence.py prints it anew).
+BUNDLED_TEXT: Final = Curve(cut=0.62, steepness=12.0)
+#: Between frames of one thing (95 % above) and the nearest video of another thing (85 % below).
+BUNDLED_PICTURE: Final = Curve(cut=0.72, steepness=12.0)
 #: A right text stands three to four deviations above a picture's background texts, the best of many wrong ones two.
 CHECKPOINT_TEXT: Final = Curve(cut=2.7, steepness=3.0)
 CHECKPOINT_PICTURE: Final = Curve(cut=0.50, steepness=10.0)
