@@ -41,7 +41,9 @@ def checkpoint(folder: Path) -> Path:
     from transformers import CLIPConfig, CLIPModel, PreTrainedTokenizerFast
 
     torch.manual_seed(0)
-    CLIPModel(CLIPConfig(text_config={"num_hidden_layers": 1, "vocab_size": 100})).save_pretrained(folder)
+    CLIPModel(
+        CLIPConfig(text_config={"num_hidden_layers": 1, "vocab_size": 100, "bos_token_id": 1, "eos_token_id": 2})
+    ).save_pretrained(folder)
     words = Tokenizer(models.WordLevel({"<unk>": 0}, unk_token="<unk>"))
     PreTrainedTokenizerFast(tokenizer_object=words, pad_token="<unk>", unk_token="<unk>").save_pretrained(folder)
     (folder / "preprocessor_config.json").write_text('{"size": 224, "crop_size": 224, "resample": 3}')

@@ -35,8 +35,8 @@ STAGE_VERSION: Final[dict[Stage, int]] = {
     Stage.VALIDATE: 1,
     Stage.TRANSCODE: 2,
     Stage.SHOTS: 1,
-    Stage.STILLS: 2,
-    Stage.EMBED: 1,
+    Stage.STILLS: 3,
+    Stage.EMBED: 2,
     Stage.PUBLISH: 1,
 }
 

@@ -20,7 +20,9 @@ SCENES_PER_BATCH: Final = 16
 _FRAMES_PER_READ: Final = 256
 #: A picture whose brightness varies less than this (of 255) shows nothing: black, white or fog.
 _BLANK_SPREAD: Final = 6.0
-#: Where in its share of the scene a picture is looked for, and where else when that one is blank.
+#: A picture is blurred beside another of its share that is this many times as sharp: a cut apart, focus, motion.
+_BLURRED: Final = 3.0
+#: Where in its share of the scene a picture is looked for, and where else when that one is blank or blurred.
 _FIRST_CHOICE, _SECOND_CHOICE = 0.5, 0.85
 #: Seconds before the first wanted picture at which decoding may begin.
 _SEEK_MARGIN_S: Final = 0.1
@@ -33,7 +35,7 @@ def scene_frames(
 ) -> Iterator[tuple[Frames, NDArray[np.int64]]]:
     """Give pictures spread over each scene, in one pass over the proxy, a batch of scenes at a time.
 
-    A blank picture is passed over where its neighbourhood has a better one. Every scene gets at least one
+    A blank or blurred picture is passed over where its neighbourhood has a better one. Every scene gets at least one
     picture and at most `per_scene`.
 
     Yields:
@@ -65,7 +67,7 @@ def frames_at(proxy: Path, times: FrameTimes, indexes: Sequence[int], tools: Too
         (n, height, width, 3), RGB, 0-255.
     """
     width, height = picture_size(proxy)
-    wanted = "+".join(f"eq(pts,{times.pts[index]})" for index in indexes)
+    wanted = _any_of([f"eq(pts,{times.pts[index]})" for index in indexes])
     seek_s = max(0.0, float(times.at(indexes[0])) - _SEEK_MARGIN_S)
     args = ["-ss", f"{seek_s:.6f}", "-copyts", *own_input_args(proxy), "-frames:v", str(len(indexes))]
     pieces = list(_decoded(args, f"select='{wanted}'", width, height, "rgb24", tools))
@@ -82,6 +84,14 @@ def all_frames(proxy: Path, width: int, height: int, tools: Tools, *, pixel_form
         (k, height, width, 3), 0-255, channels in the order `pixel_format` says.
     """
     return _decoded(own_input_args(proxy), f"scale={width}:{height}:flags=area", width, height, pixel_format, tools)
+
+
+def _any_of(terms: Sequence[str]) -> str:
+    """Join conditions, halves in parentheses: ffmpeg refuses a plain sum of more than a hundred as too deep."""
+    if len(terms) == 1:
+        return terms[0]
+    middle = len(terms) // 2
+    return f"({_any_of(terms[:middle])}+{_any_of(terms[middle:])})"
 
 
 def _decoded(
@@ -123,8 +133,19 @@ def is_blank(picture: Frames) -> bool:
     return spread(picture) < _BLANK_SPREAD
 
 
+def sharpness(picture: Frames) -> float:
+    """Variance of the Laplacian of the brightness: large where edges are crisp."""
+    light = picture.mean(axis=-1)
+    if min(light.shape) < 3:  # noqa: PLR2004 the kernel's side
+        return 0.0
+    inner = light[1:-1, 1:-1]
+    laplacian = light[:-2, 1:-1] + light[2:, 1:-1] + light[1:-1, :-2] + light[1:-1, 2:] - 4 * inner
+    return float(laplacian.var())
+
+
 def _best(pictures: Frames, rows: Sequence[int]) -> int:
-    for row in rows:
-        if not is_blank(pictures[row]):
-            return row
-    return max(rows, key=lambda row: spread(pictures[row]))
+    showing = [row for row in rows if not is_blank(pictures[row])]
+    if not showing:
+        return max(rows, key=lambda row: spread(pictures[row]))
+    sharp = {row: sharpness(pictures[row]) for row in showing} if len(showing) > 1 else {}
+    return next(row for row in showing if not sharp or sharp[row] * _BLURRED >= max(sharp.values()))

@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 from core.errors import EncoderRejected
 from core.settings import StillSettings
 from core.values import Scene
-from media.frames import SCENES_PER_BATCH, Frames, batch_frames, is_blank
+from media.frames import SCENES_PER_BATCH, Frames, batch_frames, is_blank, sharpness
 from media.timing import frame_times
 from media.tools import Tools
 
@@ -70,16 +70,6 @@ def clock(time_s: Decimal) -> str:
     hours, minutes = divmod(minutes, 60)
     front = f"{hours}:{minutes:02}" if hours else f"{minutes}"
     return f"{front}:{rest // 10:02}.{rest % 10}"
-
-
-def sharpness(picture: Frames) -> float:
-    """Variance of the Laplacian of the brightness: large where edges are crisp."""
-    light = picture.mean(axis=-1)
-    if min(light.shape) < 3:  # noqa: PLR2004 the kernel's side
-        return 0.0
-    inner = light[1:-1, 1:-1]
-    laplacian = light[:-2, 1:-1] + light[2:, 1:-1] + light[1:-1, :-2] + light[1:-1, 2:] - 4 * inner
-    return float(laplacian.var())
 
 
 def _poster(pictures: Frames, scene: Scene, settings: StillSettings, folder: Path) -> Path | None:

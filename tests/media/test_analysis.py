@@ -10,7 +10,7 @@ from PIL import Image
 from core.errors import MissingDependency
 from core.settings import MediaSettings, ShotSettings, StillSettings
 from core.values import Scene
-from media.frames import scene_frames
+from media.frames import scene_frames, sharpness
 from media.scenes import scenes_from
 from media.shots import detect_shots
 from media.stills import clock, contact_sheet, posters
@@ -75,6 +75,28 @@ def test_frames_come_from_their_own_scene(colours, tools):
     assert pictures.shape == (12, 90, 160, 3)
     # Red, green, blue: the strongest channel is 0, 1, 2.
     assert pictures[3:].mean(axis=(1, 2)).argmax(axis=1).tolist() == [0] * 3 + [1] * 3 + [2] * 3
+
+
+def test_a_blurred_picture_is_passed_over_for_a_sharp_one_of_its_share(make, proxy_of, tools):
+    """Out of focus until 0.7 s of 1 s: the first choice lies at 0.5, the second at 0.85."""
+    source = make(
+        "focus.mp4",
+        *("-f", "lavfi", "-i", "testsrc2=r=20:s=160x90:d=1", "-vf", "gblur=sigma=6:enable='lt(t,0.7)'", *H264),
+    )
+    proxy = proxy_of(source)
+    [(pictures, _)] = scene_frames(proxy, [scene(0, 0, 1)], 1, tools)
+    [(both, _)] = scene_frames(proxy, [scene(0, 0, 0.6), scene(1, 0.7, 1)], 1, tools)
+    blurred, sharp = (sharpness(one) for one in both)
+    assert sharp > 3 * blurred
+    assert sharpness(pictures[0]) > 0.5 * sharp
+
+
+def test_hundreds_of_pictures_are_read_at_once(make, proxy_of, tools):
+    """ffmpeg takes no plain sum of so many conditions."""
+    proxy = proxy_of(make("many.mp4", "-f", "lavfi", "-i", "testsrc2=r=40:s=160x90:d=12", *H264))
+    scenes = [scene(i, i * 0.75, (i + 1) * 0.75) for i in range(16)]
+    [(pictures, owners)] = scene_frames(proxy, scenes, 12, tools)
+    assert len(pictures) == len(owners) == 16 * 12
 
 
 def test_a_scene_with_fewer_frames_than_wanted_gives_them_all(colours, tools):

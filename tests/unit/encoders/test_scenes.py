@@ -1,9 +1,10 @@
+import threading
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from core.errors import EncoderUnhealthy
+from core.errors import EncoderRejected, EncoderUnhealthy, PermanentError
 from core.values import EncoderSpec
 from encoders import scenes
 
@@ -44,3 +45,66 @@ def test_an_encoder_that_turns_constant_midway_is_caught():
     )
     with pytest.raises(EncoderUnhealthy, match="same vector"):
         scenes.embed(constant, batches(([0, 1], [0, 255])), 2)
+
+
+def test_reading_is_one_batch_ahead_of_the_network_and_no_further():
+    made, seen = [], []
+
+    def counted():
+        for scene in range(6):
+            made.append(scene)
+            yield np.stack([frame(40 * scene)]), np.array([scene])
+
+    class Watching(BrightnessEncoder):
+        def encode_frames(self, frames):
+            seen.append(len(made))
+            return super().encode_frames(frames)
+
+    scenes.embed(Watching(), counted(), 6)
+    # While batch n is encoded, n are done, one waits, and one may be in the making.
+    assert all(count <= done + 3 for done, count in enumerate(seen))
+    assert made == list(range(6))
+
+
+def test_a_fault_while_reading_is_raised_as_it_is():
+    def torn():
+        yield np.stack([frame(0)]), np.array([0])
+        raise EncoderRejected("the proxy is torn")
+
+    with pytest.raises(EncoderRejected, match="torn"):
+        scenes.embed(BrightnessEncoder(), torn(), 2)
+
+
+def test_reading_stops_when_the_network_fails():
+    made = []
+
+    def endless():
+        for scene in range(10_000):
+            made.append(scene)
+            yield np.stack([frame(0), frame(255)]), np.array([scene, scene])
+
+    constant = SimpleNamespace(
+        spec=BrightnessEncoder.spec, encode_frames=lambda frames: np.tile(np.float32([[1, 0]]), (len(frames), 1))
+    )
+    with pytest.raises(EncoderUnhealthy):
+        scenes.embed(constant, endless(), 10_000)
+    assert len(made) < 10
+    assert not [thread for thread in threading.enumerate() if thread.name == "read-ahead"]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "finding"),
+    [
+        (lambda rows: np.full_like(rows, np.nan), "NaN"),
+        (lambda rows: rows * 7, "lengths are off"),
+        (lambda rows: np.tile(rows[:1], (len(rows), 1)), "same vector"),
+    ],
+)
+def test_an_encoder_that_breaks_midway_fails_the_stage_for_good(spoil, finding):
+    class Spoilt(BrightnessEncoder):
+        def encode_frames(self, frames):
+            return spoil(super().encode_frames(frames))
+
+    with pytest.raises(EncoderUnhealthy, match=finding) as caught:
+        scenes.embed(Spoilt(), batches(([0, 0, 1], [0, 255, 100])), 2)
+    assert isinstance(caught.value, PermanentError)
