@@ -1,16 +1,20 @@
 """Composes films whose boundaries are known by construction: photographs in motion and, where there are any,
-sample videos, joined by cuts, dissolves, fades and wipes, with flashes and exposure waves that are no cuts.
+sample videos, joined by cuts, jump cuts, dissolves, fades and wipes, with much in between that is no cut.
 """
 
+import os
 import subprocess
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from benchmarks.shots_disturbances import disturb
 from media.launcher import stream_ffmpeg
 from media.tools import Tools
 
@@ -18,13 +22,18 @@ WIDTH, HEIGHT, FRAME_RATE = 256, 144, 25
 SHOT_FRAMES = (18, 75)
 TRANSITION_FRAMES = (6, 24)
 #: How the next shot begins, and how often.
-KINDS = {"cut": 0.68, "dissolve": 0.18, "fade": 0.09, "wipe": 0.05}
+KINDS = {"cut": 0.64, "jump": 0.04, "dissolve": 0.18, "fade": 0.09, "wipe": 0.05}
 PHOTOGRAPHS = ("astronaut", "camera", "chelsea", "coffee", "coins", "grass", "gravel", "hubble_deep_field", "immunohistochemistry", "moon",
                "page", "retina", "rocket", "text", "brick")  # fmt: skip
+VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi")
 #: Frames of one sample video that are kept in memory; shots are cut from anywhere in them.
 KEPT_FRAMES = 300
 
 Frames = NDArray[np.uint8]
+#: Footage and photographs are dealt into two halves: detectors are developed on the one, and judged on the other,
+#: no picture of which, and no seed, was looked at before.
+Half = Literal["development", "unseen"]
+_Thing = TypeVar("_Thing")
 
 
 @dataclass(frozen=True)
@@ -39,10 +48,10 @@ class Boundary:
         return self.first == self.last
 
 
-def compose(target: Path, boundaries: int, seed: int, samples: Path | None, tools: Tools) -> list[Boundary]:
+def compose(target: Path, boundaries: int, seed: int, half: Half, samples: Path | None, tools: Tools) -> list[Boundary]:
     """Write a film with so many boundaries, and say where they are."""
-    rng = np.random.default_rng(seed)
-    shots = _shots(rng, samples, tools)
+    rng = np.random.default_rng([seed, half == "unseen"])
+    shots = _Shots(rng, half, samples, tools)
     picture = [
         "-f",
         "rawvideo",
@@ -59,11 +68,11 @@ def compose(target: Path, boundaries: int, seed: int, samples: Path | None, tool
     written = 0
     with subprocess.Popen(argv, stdin=subprocess.PIPE) as process:
         assert process.stdin is not None
-        tail = next(shots)
+        tail = shots.another()
         while len(truth) < boundaries:
             kind = str(rng.choice(list(KINDS), p=list(KINDS.values())))
-            new = next(shots)
-            length = 0 if kind == "cut" else int(rng.integers(*TRANSITION_FRAMES))
+            new = shots.again() if kind == "jump" else shots.another()
+            length = 0 if kind in ("cut", "jump") else int(rng.integers(*TRANSITION_FRAMES))
             length = min(length, len(tail) // 2, len(new) // 2)
             body, end = (tail[:-length], tail[-length:]) if length else (tail, tail[:0])
             process.stdin.write(body.tobytes())
@@ -96,26 +105,40 @@ def _transition(kind: str, old: Frames, new: Frames) -> Frames:
     return mixed.astype(np.uint8)
 
 
-def _shots(rng: np.random.Generator, samples: Path | None, tools: Tools) -> Iterator[Frames]:
-    """Give shots for ever, never two from one source in a row."""
-    sources: list[Image.Image | Frames] = list(_photographs())
-    if samples:
-        sources += [_footage(path, tools) for path in sorted(samples.iterdir()) if path.is_file()]
-    before = -1
-    while True:
-        index = int(rng.integers(len(sources)))
-        if index == before:
-            continue
-        before = index
-        source, count = sources[index], int(rng.integers(*SHOT_FRAMES))
-        shot = _move(source, count, rng) if isinstance(source, Image.Image) else _stretch(source, count, rng)
-        yield _disturb(shot, rng)
+class _Shots:
+    """Gives shots for ever."""
+
+    def __init__(self, rng: np.random.Generator, half: Half, samples: Path | None, tools: Tools) -> None:
+        self._rng = rng
+        self._sources: list[Image.Image | Frames] = list(_photographs(half))
+        if samples:
+            files = sorted(path for path in samples.iterdir() if path.suffix.lower() in VIDEO_SUFFIXES)
+            self._sources += [_footage(path, tools) for path in _half(files, half)]
+        self._index = -1
+
+    def another(self) -> Frames:
+        """Give a shot of another source than the last one."""
+        before = self._index
+        while self._index == before:
+            self._index = int(self._rng.integers(len(self._sources)))
+        return self.again()
+
+    def again(self) -> Frames:
+        """Give a shot of the same source: another part of it, moved in another way."""
+        source, count = self._sources[self._index], int(self._rng.integers(*SHOT_FRAMES))
+        is_still = isinstance(source, Image.Image)
+        shot = _move(source, count, self._rng) if is_still else _stretch(source, count, self._rng)
+        return disturb(shot, self._rng)
 
 
-def _photographs() -> Iterator[Image.Image]:
+def _half(things: Sequence[_Thing], half: Half) -> Sequence[_Thing]:
+    return things[half == "unseen" :: 2]
+
+
+def _photographs(half: Half) -> Iterator[Image.Image]:
     from skimage import data
 
-    for name in PHOTOGRAPHS:
+    for name in _half(PHOTOGRAPHS, half):
         yield Image.fromarray(getattr(data, name)()).convert("RGB")
 
 
@@ -151,14 +174,10 @@ def _move(photograph: Image.Image, count: int, rng: np.random.Generator) -> Fram
     return np.stack(frames)
 
 
-def _disturb(shot: Frames, rng: np.random.Generator) -> Frames:
-    """Now and then a photographer's flash or a change of light, which are no cuts."""
-    what = rng.random()
-    if what < 0.12 and len(shot) > 30:
-        at = int(rng.integers(8, len(shot) - 10))
-        shot = shot.copy()
-        shot[at : at + 2] = np.clip(shot[at : at + 2] * 1.3 + 110, 0, 255)
-    elif what < 0.24:
-        wave = 1 + 0.35 * np.sin(np.linspace(0, rng.uniform(2, 7), len(shot)))[:, None, None, None]
-        shot = np.clip(shot * wave, 0, 255).astype(np.uint8)
-    return shot
+def sample_folder() -> Path | None:
+    """Give the folder of real footage, or say on stderr what to set."""
+    folder = os.environ.get("DAILIES_SAMPLES")
+    if folder and Path(folder).is_dir():
+        return Path(folder)
+    print("set DAILIES_SAMPLES to a folder of videos to judge on real footage; photographs only", file=sys.stderr)
+    return None

@@ -146,11 +146,18 @@ class LimitSettings(Group):
 class ShotSettings(Group):
     """How shots are found and merged into scenes."""
 
-    detector: Literal["content", "transnet"] = Field(
-        "transnet", description="shot detector: `transnet` finds most, `content` costs least"
+    detector: Literal["transnet", "cascade", "fast"] = Field(
+        "cascade",
+        description="shot detector: `transnet`, a network that sees every frame; `fast`, no network; `cascade`, both",
     )
     min_scene_s: float = Field(1.0, ge=0, description="shorter shots are merged into their neighbour")
     max_scene_s: float = Field(60.0, gt=0, description="longer shots are split into equal scenes")
+    merge_likeness: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="neighbouring shots whose colours are this much alike, 0 to 1, become one scene; unset: none do",
+    )
 
 
 class StillSettings(Group):

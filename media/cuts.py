@@ -1,8 +1,12 @@
-"""What every shot detector gives."""
+"""What every shot detector is given, and what it gives."""
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from core.values import CutKind
+
+#: The pictures every detector looks at: those TransNetV2 was trained on; larger ones find no more (benchmarks/shots.py).
+WIDTH: Final = 48
+HEIGHT: Final = 27
 
 
 class Cut(NamedTuple):

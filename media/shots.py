@@ -1,7 +1,6 @@
 """Where shots begin and end, found on the analysis proxy."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Final
@@ -9,32 +8,22 @@ from typing import Final
 from core.errors import EncoderRejected, MissingDependency
 from core.settings import ShotSettings
 from core.values import CutKind, Shot, seconds
-from media import transnet
-from media.content_cuts import find_content_cuts
-from media.cuts import Cut
+from media.cascade import find_cascade_cuts
+from media.cuts import HEIGHT, WIDTH, Cut
+from media.fast_cuts import find_fast_cuts
 from media.frames import Frames, all_frames
 from media.timing import FrameTimes, frame_times
 from media.tools import Tools
 from media.transnet import find_transnet_cuts
 
-#: Gives cuts, ascending, from the pictures (in batches, in order) and their times.
-Detector = Callable[[Iterator[Frames], FrameTimes], Sequence[Cut]]
+#: Gives cuts, ascending, from the pictures of a video: batches of (k, 27, 48, 3) in order, RGB, 0-255.
+Detector = Callable[[Iterator[Frames]], Sequence[Cut]]
 
-
-@dataclass(frozen=True)
-class DetectorRecipe:
-    """A detector and the pictures it wants to see."""
-
-    find: Detector
-    width: int
-    height: int
-    pixel_format: str
-
-
-#: Detectors by the name of their setting. 64 x 36 pixels give the same cuts as full frames (docs/adr).
-DETECTORS: Final[dict[str, DetectorRecipe]] = {
-    "content": DetectorRecipe(find_content_cuts, 64, 36, "bgr24"),
-    "transnet": DetectorRecipe(find_transnet_cuts, transnet.WIDTH, transnet.HEIGHT, "rgb24"),
+#: Detectors by the name of their setting.
+DETECTORS: Final[dict[str, Detector]] = {
+    "fast": find_fast_cuts,
+    "cascade": find_cascade_cuts,
+    "transnet": find_transnet_cuts,
 }
 
 
@@ -45,15 +34,15 @@ def detect_shots(proxy: Path, settings: ShotSettings, tools: Tools) -> tuple[Sho
         EncoderRejected: the proxy cannot be decoded (permanent).
         MissingDependency: no such detector (permanent).
     """
-    recipe = DETECTORS.get(settings.detector)
-    if recipe is None:
+    find = DETECTORS.get(settings.detector)
+    if find is None:
         known = ", ".join(sorted(DETECTORS))
         raise MissingDependency(
             f"there is no shot detector {settings.detector!r}: set DAILIES_SHOTS__DETECTOR to {known}"
         )
     times = frame_times(proxy)
-    pictures = all_frames(proxy, recipe.width, recipe.height, tools, pixel_format=recipe.pixel_format)
-    return shots_from_cuts(recipe.find(_counted(pictures, times, proxy), times), times)
+    pictures = all_frames(proxy, WIDTH, HEIGHT, tools)
+    return shots_from_cuts(find(_counted(pictures, times, proxy)), times)
 
 
 def shots_from_cuts(cuts: Sequence[Cut], times: FrameTimes) -> tuple[Shot, ...]:

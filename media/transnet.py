@@ -14,15 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.values import CutKind
-from media.cuts import Cut
+from media.cuts import HEIGHT, WIDTH, Cut
 from media.frames import Frames
-from media.timing import FrameTimes
 
 if TYPE_CHECKING:
     import torch
 
-#: The pictures the network was trained on.
-WIDTH, HEIGHT = 48, 27
 #: Frames a window holds, and how many at each end are only there as context (the package's own margin).
 WINDOW, MARGIN = 200, 25
 KEPT: Final = WINDOW - 2 * MARGIN
@@ -57,7 +54,7 @@ class Probabilities(NamedTuple):
     looks: NDArray[np.uint8]
 
 
-def find_transnet_cuts(pictures: Iterator[Frames], times: FrameTimes) -> Sequence[Cut]:  # noqa: ARG001 - a Detector
+def find_transnet_cuts(pictures: Iterator[Frames]) -> Sequence[Cut]:
     """Find hard cuts and gradual transitions.
 
     Args:
@@ -72,23 +69,42 @@ def probabilities(pictures: Iterator[Frames]) -> Probabilities:
     Args:
         pictures: batches of (k, 27, 48, 3) in order, RGB, 0-255.
     """
+    parts = [nothing()]
+    for window, wanted in _windows(pictures):
+        counted = slice(MARGIN, MARGIN + wanted)
+        boundary, part = look(window)
+        parts.append(Probabilities(boundary[counted], part[counted], looks_of(window[counted])))
+    return joined(parts)
+
+
+def nothing() -> Probabilities:
+    """Give what there is to say of no frames."""
+    none = np.zeros(0, np.float32)
+    return Probabilities(none, none, np.zeros((0, LOOK_ROWS, LOOK_COLUMNS), np.uint8))
+
+
+def joined(parts: Sequence[Probabilities]) -> Probabilities:
+    """Put what was said of consecutive stretches into one."""
+    return Probabilities(*(np.concatenate(rows) for rows in zip(*parts, strict=True)))
+
+
+def look(frames: Frames) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Give what the network thinks of each of some consecutive frames; those at the ends lack context.
+
+    Args:
+        frames: (k, 27, 48, 3), RGB, 0-255.
+
+    Returns:
+        two times (k,), 0 to 1: see Probabilities.
+    """
     import torch
 
     network, device, dtype = _network()
-    boundary: list[NDArray[np.float32]] = []
-    part: list[NDArray[np.float32]] = []
-    looks = [np.zeros((0, LOOK_ROWS, LOOK_COLUMNS), np.uint8)]
-    for window, wanted in _windows(pictures):
-        lowered = torch.autocast(device.type, dtype, enabled=dtype != torch.float32)
-        with torch.inference_mode(), lowered:
-            # One window at a time: on a CPU larger batches are slower (measured), on a GPU it is quick enough.
-            middle, many = network.predict_raw(torch.from_numpy(window)[None].to(device))
-        for rows, given in ((boundary, middle), (part, many)):
-            rows.append(given[0, MARGIN : MARGIN + wanted, 0].float().cpu().numpy())
-        looks.append(_looks(window[MARGIN : MARGIN + wanted]))
-    nothing = np.zeros(0, np.float32)
-    joined = np.concatenate([nothing, *boundary]), np.concatenate([nothing, *part])
-    return Probabilities(*joined, np.concatenate(looks))
+    lowered = torch.autocast(device.type, dtype, enabled=dtype != torch.float32)
+    with torch.inference_mode(), lowered:
+        # One window at a time: on a CPU larger batches are slower (measured), on a GPU it is quick enough.
+        middle, many = network.predict_raw(torch.from_numpy(frames)[None].to(device))
+    return middle[0, :, 0].float().cpu().numpy(), many[0, :, 0].float().cpu().numpy()
 
 
 def cuts_from(given: Probabilities) -> list[Cut]:
@@ -124,7 +140,7 @@ def _threshold(looks: NDArray[np.uint8], first: int, last: int) -> float:
     return THRESHOLD_ALIKE if likeness > ALIKE else THRESHOLD
 
 
-def _looks(frames: Frames) -> NDArray[np.uint8]:
+def looks_of(frames: Frames) -> NDArray[np.uint8]:
     """Average brightness over a coarse grid."""
     rows, columns = HEIGHT // LOOK_ROWS, WIDTH // LOOK_COLUMNS
     cells = frames.reshape(len(frames), LOOK_ROWS, rows, LOOK_COLUMNS, columns * 3)

@@ -23,11 +23,12 @@ class RenditionDocument(BaseModel):
 
 
 class ShotDocument(BaseModel):
-    """Frames between two cuts, half-open [start_s, end_s)."""
+    """Frames between two cuts, half-open [start_s, end_s); `kind` and `confidence` are of the cut it begins with."""
 
     start_s: float
     end_s: float
     kind: CutKind
+    confidence: float
 
 
 class SceneDocument(BaseModel):
@@ -177,7 +178,10 @@ def document_of(video: Video, settings: Settings) -> VideoDocument:
             for made in video.renditions
         ],
         shots=[
-            ShotDocument(start_s=float(shot.start_s), end_s=float(shot.end_s), kind=shot.kind) for shot in video.shots
+            ShotDocument(
+                start_s=float(shot.start_s), end_s=float(shot.end_s), kind=shot.kind, confidence=shot.confidence
+            )
+            for shot in video.shots
         ],
         scenes=[
             SceneDocument(scene_id=scene.id, start_s=float(scene.start_s), end_s=float(scene.end_s))

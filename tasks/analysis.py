@@ -12,6 +12,7 @@ from core.values import DetectedShots, Embedded, Stills, StoredFile, Ticket, Tra
 from encoders.catalog import spec_for
 from media import stills as still_images
 from media.frames import scene_frames
+from media.likeness import continued_starts
 from media.scenes import scenes_from
 from media.shots import detect_shots as find_shots
 from media.storyboard import storyboard
@@ -26,13 +27,15 @@ from tasks.stage import stage_task
 def detect_shots(ticket: Ticket, transcoded: Transcoded) -> DetectedShots:
     """Find the cuts on the proxy and merge shots into scenes that cover the whole video."""
     settings = get_settings()
+    tools = find_tools(settings.media)
     proxy = scratch.derived_copy(ticket, transcoded.proxy.file)
-    shots = find_shots(proxy, settings.shots, find_tools(settings.media))
+    shots = find_shots(proxy, settings.shots, tools)
     scenes = scenes_from(
         shots,
         transcoded.duration_s,
         min_scene_s=settings.shots.min_scene_s,
         max_scene_s=settings.shots.max_scene_s,
+        continued=continued_starts(proxy, shots, settings.shots.merge_likeness, tools),
     )
     return DetectedShots(fingerprint=naming.shots(settings, ticket, transcoded), shots=shots, scenes=scenes)
 

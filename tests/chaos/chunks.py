@@ -21,7 +21,7 @@ CHUNKS = 8
 SETTINGS = {
     "DAILIES_MEDIA__CHUNK_S": "2",
     "DAILIES_MEDIA__SEGMENT_S": "1",
-    "DAILIES_SHOTS__DETECTOR": "content",
+    "DAILIES_SHOTS__DETECTOR": "fast",
 }
 #: Two encodes of the same pictures by several threads differ in single bytes, never visibly.
 SAME_SSIM = 0.99

@@ -9,8 +9,9 @@ from PIL import Image
 
 from core.errors import MissingDependency
 from core.settings import MediaSettings, ShotSettings, StillSettings
-from core.values import Scene
+from core.values import CutKind, Scene, Shot
 from media.frames import scene_frames, sharpness
+from media.likeness import continued_starts
 from media.scenes import scenes_from
 from media.shots import detect_shots
 from media.stills import clock, contact_sheet, posters
@@ -45,7 +46,7 @@ def scene(index: int, start: float, end: float) -> Scene:
 
 
 def test_cuts_are_found_where_they_are(three_shots, proxy_of, tools):
-    shots = detect_shots(proxy_of(three_shots), ShotSettings(detector="content"), tools)
+    shots = detect_shots(proxy_of(three_shots), ShotSettings(detector="fast"), tools)
     assert [(float(s.start_s), float(s.end_s)) for s in shots] == [(0, 1), (1, 2), (2, 3)]
     assert [s.kind for s in shots] == ["start", "cut", "cut"]
     assert all(0.5 <= s.confidence <= 1 for s in shots)
@@ -58,13 +59,24 @@ def test_a_cut_in_a_variable_frame_rate_has_its_exact_time(make, proxy_of, tools
         *("-f", "lavfi", "-i", "color=red:r=20:s=160x90:d=1[a];color=blue:r=20:s=160x90:d=3[b];[a][b]concat=n=2"),
         *("-vf", "select='lt(t,1)+not(mod(n,4))'", "-fps_mode", "passthrough", *H264),
     )
-    shots = detect_shots(proxy_of(source), ShotSettings(detector="content"), tools)
+    shots = detect_shots(proxy_of(source), ShotSettings(detector="fast"), tools)
     assert [float(s.start_s) for s in shots] == [0, 1]
 
 
 def test_a_detector_that_does_not_exist_is_named(colours, tools):
-    with pytest.raises(MissingDependency, match="content"):
+    with pytest.raises(MissingDependency, match="cascade, fast, transnet"):
         detect_shots(colours, ShotSettings.model_construct(detector="nonsense"), tools)
+
+
+def test_shots_with_the_same_colours_continue_the_scene(make, proxy_of, tools):
+    """Red, then red with a green corner, then blue: the second is much like the first, the third is not."""
+    inputs = [f"color={c}:r=10:s=160x90:d=1" for c in ("red", "red", "blue")]
+    graph = f"{inputs[0]}[a];{inputs[1]},drawbox=w=40:h=45:color=lime:t=fill[b];{inputs[2]}[c];[a][b][c]concat=n=3"
+    proxy = proxy_of(make("corner.mp4", "-f", "lavfi", "-i", graph, *H264))
+    shots = [Shot(start_s=Decimal(i), end_s=Decimal(i + 1), kind=CutKind.CUT) for i in range(3)]
+    assert continued_starts(proxy, shots, 0.8, tools) == {Decimal(1)}
+    assert continued_starts(proxy, shots, 0.95, tools) == frozenset()
+    assert continued_starts(proxy, shots, None, tools) == frozenset()
 
 
 def test_frames_come_from_their_own_scene(colours, tools):
@@ -127,7 +139,7 @@ def test_black_is_avoided_where_there_is_a_choice(make, proxy_of, tools):
 
 def test_every_scene_gets_a_poster_and_a_place_on_the_sheet(three_shots, proxy_of, tools, tmp_path):
     proxy = proxy_of(three_shots)
-    shots = detect_shots(proxy, ShotSettings(detector="content"), tools)
+    shots = detect_shots(proxy, ShotSettings(detector="fast"), tools)
     scenes = scenes_from(shots, Decimal(3), 1, 60)
     settings = StillSettings(poster_short_side=60, sheet_columns=2)
     made = posters(proxy, scenes, settings, tmp_path, tools)

@@ -27,7 +27,7 @@ def film():
 
 
 def test_hard_cuts_are_found_on_the_first_frame_of_the_new_shot(film):
-    cuts = transnet.find_transnet_cuts(in_batches(film, 64), None)
+    cuts = transnet.find_transnet_cuts(in_batches(film, 64))
     assert [(cut.frame, cut.kind) for cut in cuts] == [(90, CutKind.CUT), (200, CutKind.CUT)]
     assert all(cut.confidence > 0.5 for cut in cuts)
 
@@ -37,7 +37,7 @@ def test_a_dissolve_is_one_gradual_cut_within_its_frames():
     share = np.linspace(0, 1, 20)[:, None, None, None]
     mixed = old[80:] * (1 - share) + new[:20] * share
     film = np.concatenate([old[:80], mixed, new[20:]]).astype(np.uint8)
-    cuts = transnet.find_transnet_cuts(in_batches(film, 50), None)
+    cuts = transnet.find_transnet_cuts(in_batches(film, 50))
     assert [cut.kind for cut in cuts] == [CutKind.GRADUAL]
     assert 80 <= cuts[0].frame < 100
 
@@ -117,7 +117,7 @@ def test_more_light_on_the_same_picture_is_no_cut(film):
     lit = film[:90].copy()
     lit[40:43] = np.clip(lit[40:43].astype(int) * 1.3 + 90, 0, 255)  # a flash
     lit[60:] = np.clip(lit[60:] * np.linspace(1, 0.5, 30)[:, None, None, None], 0, 255)  # dusk
-    assert transnet.find_transnet_cuts(in_batches(lit, 64), None) == []
+    assert transnet.find_transnet_cuts(in_batches(lit, 64)) == []
 
 
 def test_a_blur_that_only_looks_like_part_of_a_transition_is_no_cut():

@@ -43,6 +43,8 @@ def test_a_nested_setting_is_read_from_the_environment(monkeypatch: pytest.Monke
         ("DAILIES_MEDIA__PRESET", "sluggish"),
         ("DAILIES_MEDIA__NONSENSE", "1"),
         ("DAILIES_SERVICE__PORT", "port"),
+        ("DAILIES_SHOTS__DETECTOR", "content"),
+        ("DAILIES_SHOTS__MERGE_LIKENESS", "2"),
     ],
 )
 def test_a_wrong_setting_is_refused_at_once(monkeypatch: pytest.MonkeyPatch, name: str, value: str):

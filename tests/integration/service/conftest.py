@@ -132,7 +132,7 @@ def indexed_video(settings: Settings, store: ObjectStore, put: Callable[..., Non
             fingerprint="s1",
             shots=(
                 Shot(start_s=Decimal(0), end_s=Decimal("1.5"), kind=CutKind.START),
-                Shot(start_s=Decimal("1.5"), end_s=Decimal("4.5"), kind=CutKind.CUT),
+                Shot(start_s=Decimal("1.5"), end_s=Decimal("4.5"), kind=CutKind.CUT, confidence=0.75),
             ),
             scenes=(
                 Scene(index=0, start_s=Decimal(0), end_s=Decimal("1.5")),

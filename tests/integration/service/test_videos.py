@@ -30,8 +30,8 @@ def test_an_indexed_video_is_shown_with_every_key_that_scripts_use(
     assert shown["run_url"].endswith(shown["flow_run_id"])
     assert shown["renditions"] == [{"name": "360p", "width": 640, "height": 360, "bytes": 1000}]
     assert shown["shots"] == [
-        {"start_s": 0.0, "end_s": 1.5, "kind": "start"},
-        {"start_s": 1.5, "end_s": 4.5, "kind": "cut"},
+        {"start_s": 0.0, "end_s": 1.5, "kind": "start", "confidence": 1.0},
+        {"start_s": 1.5, "end_s": 4.5, "kind": "cut", "confidence": 0.75},
     ]
     assert [(scene["start_s"], scene["end_s"]) for scene in shown["scenes"]] == [(0.0, 1.5), (1.5, 4.5)]
     assert all(UUID(scene["scene_id"]) for scene in shown["scenes"])

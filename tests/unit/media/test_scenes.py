@@ -42,19 +42,31 @@ def test_a_short_last_shot_joins_the_one_before_it():
     assert bounds(scenes_from(shots(0, 4, 8.5, end=9), Decimal(9), 1, 60)) == [(0, 4), (4, 9)]
 
 
+def test_a_shot_that_looks_like_the_one_before_joins_it():
+    found = shots(0, 4, 9, 15, end=20)
+    assert bounds(scenes_from(found, Decimal(20), 1, 60, continued={Decimal(9)})) == [(0, 4), (4, 15), (15, 20)]
+
+
+def test_alike_shots_do_not_make_a_scene_longer_than_the_maximum():
+    found = shots(0, 25, 50, 75, end=100)
+    continued = {Decimal(25), Decimal(50), Decimal(75)}
+    assert bounds(scenes_from(found, Decimal(100), 1, 60, continued=continued)) == [(0, 50), (50, 100)]
+
+
 @settings(print_blob=True)
 @given(
     st.integers(1, 20_000_000_000),
-    st.lists(st.integers(0, 20_000_000_000), max_size=60),
+    st.lists(st.tuples(st.integers(0, 20_000_000_000), st.booleans()), max_size=60),
     st.floats(0, 20),
     st.floats(0.1, 600),
 )
 def test_scenes_cover_the_video_without_gap_or_overlap(duration, cuts, least, most):
     end = Decimal(duration) / 1_000_000
-    starts = sorted({Decimal(0), *(Decimal(c) / 1_000_000 for c in cuts if c < duration)})
+    starts = sorted({Decimal(0), *(Decimal(c) / 1_000_000 for c, _ in cuts if c < duration)})
+    continued = {Decimal(c) / 1_000_000 for c, is_continued in cuts if is_continued}
     found = [Shot(start_s=a, end_s=b, kind=CutKind.CUT) for a, b in pairwise([*starts, end])]
     # A scene a millisecond long is no use and would make millions of them here.
-    scenes = scenes_from(found, end, least, max(most, float(end) / 1000))
+    scenes = scenes_from(found, end, least, max(most, float(end) / 1000), continued=continued)
     assert scenes[0].start_s == 0
     assert scenes[-1].end_s == end
     assert all(a.end_s == b.start_s for a, b in pairwise(scenes))
