@@ -26,11 +26,12 @@ from numpy.typing import NDArray
 from benchmarks.shots_film import FRAME_RATE, Boundary, compose, sample_folder
 from core.settings import LimitSettings, MediaSettings
 from media import shots, transnet
+from media.assembly import assemble
+from media.chunks import EncodedChunk, chunks_for, encode_chunk
 from media.cuts import HEIGHT, WIDTH
 from media.frames import all_frames
 from media.ladder import rungs_for
 from media.tools import Tools, find_tools
-from media.transcode import transcode
 from media.validation import inspect
 
 TOLERANCE = 2  # frames
@@ -180,19 +181,36 @@ def transcoded(film: Path, folder: Path, tools: Tools) -> tuple[Path, float]:
     """Transcode as an upload would be; gives the proxy and the processor seconds."""
     settings, limits = MediaSettings(), LimitSettings()
     facts = inspect(film, tools, limits)
+    rungs = rungs_for(facts, settings)
+    pieces: list[tuple[EncodedChunk, Path]] = []
     spent = Spent()
-    made = transcode(
-        film,
+    for chunk in chunks_for(facts, settings):
+        own = folder / f"chunk-{chunk.index}"
+        own.mkdir()
+        made = encode_chunk(
+            film,
+            facts,
+            chunk,
+            rungs,
+            with_proxy=True,
+            settings=settings,
+            limits=limits,
+            folder=own,
+            tools=tools,
+        )
+        pieces.append((made, own))
+    whole = assemble(
+        [made for made, _ in pieces],
+        lambda name: (own / made.pieces[name] for made, own in pieces if made.frames),
         facts,
-        rungs_for(facts, settings),
+        rungs,
         with_proxy=True,
-        settings=settings,
         limits=limits,
         folder=folder,
         tools=tools,
     )
-    assert made.proxy is not None
-    return made.proxy, spent.cpu_s
+    assert whole.proxy is not None
+    return whole.proxy, spent.cpu_s
 
 
 def main() -> None:
