@@ -67,7 +67,7 @@ def both_looks(pictures: Iterator[Frames]) -> BothLooks:
     for block in blocks(pictures, _MARGIN):
         odds = evidence(block.frames)
         counted = slice(block.first, block.end)
-        settled.append(Probabilities(*(rows[counted] for rows in _settled(block, odds))))
+        settled.append(_settled(block, odds).within(counted))
         gradual.append(odds.gradual[counted])
     return BothLooks(transnet.joined(settled), np.concatenate(gradual))
 

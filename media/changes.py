@@ -94,7 +94,9 @@ def measures(frames: Frames) -> tuple[Floats, Floats]:
     contrast = brightness.std(axis=1)
     steps = np.abs(np.diff(colours, axis=0, prepend=colours[:1])).mean(axis=1)
     paths = np.cumsum(steps, dtype=np.float64)
-    unlike, new, path = {}, {}, {}
+    unlike: dict[int, Floats] = {}
+    new: dict[int, Floats] = {}
+    path: dict[int, Floats] = {}
     for span in _SPANS:
         before, after = _at(len(frames), -1 - (span - 1) // 2), _at(len(frames), span // 2)
         unlike[span] = _unlikeness(brightness[before], brightness[after])

@@ -53,6 +53,10 @@ class Probabilities(NamedTuple):
     #: (frames, 9, 16), 0-255: brightness, coarse.
     looks: NDArray[np.uint8]
 
+    def within(self, frames: slice) -> "Probabilities":
+        """Give what is said of some of the frames."""
+        return Probabilities(self.boundary[frames], self.part[frames], self.looks[frames])
+
 
 def find_transnet_cuts(pictures: Iterator[Frames]) -> Sequence[Cut]:
     """Find hard cuts and gradual transitions.
