@@ -1,8 +1,9 @@
 """The service in this process, over real stores, with a dispatcher that is visible."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from pathlib import Path
 from uuid import UUID
 
 import pytest
@@ -24,9 +25,10 @@ from core.values import (
     StoredFile,
     Transcoded,
 )
-from models import Video, attempts, inbox, ledger, publication
+from models import DerivedFile, Video, attempts, inbox, ledger, publication
 from models.session import transaction
 from service.app import create_app
+from service.files import MEDIA_TYPES
 from storage import keys
 from storage.client import ObjectStore
 
@@ -91,6 +93,7 @@ def indexed_video(settings: Settings, store: ObjectStore, put: Callable[..., Non
         title: str | None = None,
         description: str | None = None,
         vectors: Sequence[Sequence[float]] | None = None,
+        players: Mapping[str, Path] | None = None,
     ) -> UUID:
         put(key)
         source = store.source_version(settings.storage.uploads_bucket, key)
@@ -154,6 +157,9 @@ def indexed_video(settings: Settings, store: ObjectStore, put: Callable[..., Non
             publication.publish(session, ticket, transcoded, detected, stills, spec, vectors)
             video = session.get_one(Video, ticket.video_id)
             video.title, video.description = title or video.title, description
+            for path, file in (players or {}).items():
+                made = keep(path, file.read_bytes(), MEDIA_TYPES[file.suffix[1:]])
+                session.merge(DerivedFile(video_id=video.id, path=path, key=made.key))
         return ticket.video_id
 
     return make
