@@ -22,7 +22,7 @@ from models.video import Video
 #: else's scenes (`python -m benchmarks.search`; the table is in docs/search.md).
 EXACT_UP_TO: Final = 20_000
 #: Candidates the index looks at before it gives the first rows.
-EF_SEARCH: Final = 200
+EF_SEARCH: Final = 400
 #: Scenes the index may walk past before it gives up; the exact scan then answers.
 MAX_WALK: Final = 40_000
 
