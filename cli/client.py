@@ -20,6 +20,8 @@ Document = dict[str, Any]
 BLOCK_BYTES: Final = 1 << 20
 #: The first search of a service loads its network.
 TIMEOUT: Final = httpx.Timeout(60.0, connect=5.0)
+#: A check loads a network and may make an index; a large space takes minutes to remove.
+CHECK_TIMEOUT: Final = httpx.Timeout(1800.0, connect=5.0)
 _LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 _DIGITS: Final = re.compile(r"[0-9a-fA-F-]*[0-9a-fA-F][0-9a-fA-F-]*")
 #: Videos asked for at once.
@@ -90,6 +92,22 @@ class Service:
     def failures(self) -> list[Document]:
         """Give the groups of failed videos."""
         answer: list[Document] = self._ask("GET", "/failures")
+        return answer
+
+    def encoders(self) -> list[Document]:
+        """Give every embedding space and its coverage."""
+        answer: list[Document] = self._ask("GET", "/encoders")
+        return answer
+
+    def activate(self, name: str, *, force: bool) -> Document:
+        """Let a space answer searches; what stood against it is in the answer."""
+        body = {"name": name, "force": force}
+        answer: Document = self._ask("POST", "/encoders/activate", json=body, timeout=CHECK_TIMEOUT)
+        return answer
+
+    def drop_space(self, name: str) -> Document:
+        """Remove a space that does not answer searches."""
+        answer: Document = self._ask("POST", "/encoders/drop", json={"name": name}, timeout=CHECK_TIMEOUT)
         return answer
 
     def videos(self, limit: int, **filters: str) -> list[Document]:

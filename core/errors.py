@@ -22,6 +22,7 @@ DailiesError
       ├─ MissingDependency
       ├─ StackFailed
       ├─ Superseded
+      ├─ SpaceInUse
       └─ NotFound
 """
 
@@ -154,6 +155,10 @@ class StackFailed(PermanentError):
 
 class Superseded(PermanentError):
     """A newer attempt owns this video; this one may not change anything visible."""
+
+
+class SpaceInUse(PermanentError):
+    """The embedding space answers searches, or is still being filled."""
 
 
 class NotFound(PermanentError):

@@ -176,6 +176,9 @@ class EncoderSettings(Group):
     revision: str | None = Field(None, description="commit of the checkpoint; pinned for everything but `bundled`")
     frames_per_scene: int = Field(4, ge=1, le=64, description="frames that are embedded per scene")
     device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="where the network runs")
+    golden: Path | None = Field(
+        None, description="JSON file of queries that an encoder must answer before it is activated (docs/search.md)"
+    )
     canaries: bool = Field(
         default=True, description="refuse an encoder that mismatches a few known pictures and texts when it is loaded"
     )

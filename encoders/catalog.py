@@ -6,7 +6,7 @@ from typing import Final
 from core.errors import MissingDependency
 from core.settings import EncoderSettings
 from core.values import EncoderSpec
-from encoders.checkpoint_files import read_checkpoint
+from encoders.checkpoint_files import FOLDER_REVISION, read_checkpoint
 
 BUNDLED: Final = "bundled"
 #: Packages whose weights, names or network code shape the bundled vectors.
@@ -31,6 +31,32 @@ def spec_for(settings: EncoderSettings) -> EncoderSpec:
     if settings.name == BUNDLED:
         return _bundled()
     return read_checkpoint(settings).spec
+
+
+def settings_for(spec: EncoderSpec, source: str | None, own: EncoderSettings) -> EncoderSettings:
+    """Say how to load the encoder of a space, which need not be the one that this process is set to.
+
+    Args:
+        source: what the settings called it when the space was made: a folder or hub id.
+        own: the settings of this process; all but name and revision are kept.
+
+    Raises:
+        MissingDependency: it is not here, or another version of it is (permanent).
+    """
+    # The revision of a folder and of the bundled encoder is read from their content, never believed.
+    found = spec.name == BUNDLED or spec.revision.startswith(FOLDER_REVISION)
+    asked = own.model_copy(update={"name": source or spec.name, "revision": None if found else spec.revision})
+    for settings in (own, asked):
+        try:
+            if spec_for(settings) == spec:
+                return settings
+        except MissingDependency:
+            continue
+    raise MissingDependency(
+        f"The encoder {spec.name} {spec.revision} is not on this machine"
+        + (f" (it was loaded from {source})" if source else "")
+        + ": bring it back, or switch to another one with `dailies encoders`."
+    )
 
 
 def _bundled() -> EncoderSpec:

@@ -19,6 +19,8 @@ MODEL_TYPES: Final = ("clip", "siglip")
 _CLIP_DIM, _SIGLIP_DIM = 512, 768
 _TEXT_LENGTH: Final = {"clip": 77, "siglip": 64}
 _COMMIT: Final = re.compile(r"[0-9a-f]{40}")
+#: Begins a revision that was read from a folder's files.
+FOLDER_REVISION: Final = "sha256:"
 #: Blocks of each weights file that enter a folder's identity: retrained weights differ in nearly all of them.
 _SAMPLES: Final = 64
 _SAMPLE_BYTES: Final = 4096
@@ -131,4 +133,4 @@ def _folder_identity(folder: Path) -> str:
             for sample in range(_SAMPLES):
                 file.seek(size * sample // _SAMPLES)
                 seen.update(file.read(_SAMPLE_BYTES))
-    return f"sha256:{seen.hexdigest()[:32]}"
+    return f"{FOLDER_REVISION}{seen.hexdigest()[:32]}"

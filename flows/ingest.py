@@ -9,6 +9,7 @@ from flows.side_by_side import ended
 from tasks.analysis import detect_shots, embed_scenes, make_stills
 from tasks.assembling import assemble
 from tasks.publishing import accept, publish
+from tasks.spaces import open_spaces
 from tasks.transcoding import CHUNKS_AT_ONCE, encode_sound, plan_chunks, transcode_chunk
 from tasks.validation import validate
 
@@ -32,5 +33,5 @@ def ingest_video(ticket: Ticket) -> None:
     transcoded = assemble(ticket, source, pieces.result(), sound.result())
     detected = detect_shots(ticket, transcoded)
     stills = make_stills(ticket, transcoded, detected)
-    embedded = embed_scenes(ticket, transcoded, detected)
+    embedded = [embed_scenes(ticket, transcoded, detected, encoder) for encoder in open_spaces()]
     publish(ticket, source, transcoded, detected, stills, embedded)

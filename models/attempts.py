@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session, joinedload
 from core.errors import NotFound, Superseded
 from core.failures import error_fingerprint
 from core.values import MediaFacts, Ticket
+from models.source_object import SourceObject
 from models.stage_run import StageGeneration
 from models.states import LIVE_STATUSES, VideoStatus
 from models.video import Video
@@ -37,14 +38,30 @@ def begin(session: Session, video_id: UUID, flow_run_id: UUID | None) -> Ticket:
     if video.status is not VideoStatus.INDEXED:
         _forget_outcome(video)
         video.status = VideoStatus.VALIDATING
-    generations = session.execute(
-        select(StageGeneration.stage, StageGeneration.generation).where(StageGeneration.video_id == video_id)
-    )
     session.flush()
+    return _ticket(session, video, video.source)
+
+
+def beside(session: Session, video_id: UUID) -> Ticket:
+    """Give a ticket for work beside the attempt that published the video: it takes nothing over and moves no status.
+
+    Raises:
+        NotFound: there is no such video, or it was never published (permanent).
+    """
+    video = session.scalar(select(Video).where(Video.id == video_id).options(joinedload(Video.source)))
+    if video is None or video.source is None or video.indexed_at is None:
+        raise NotFound(f"There is no indexed video {video_id}.")
+    return _ticket(session, video, video.source)
+
+
+def _ticket(session: Session, video: Video, source: SourceObject) -> Ticket:
+    generations = session.execute(
+        select(StageGeneration.stage, StageGeneration.generation).where(StageGeneration.video_id == video.id)
+    )
     return Ticket(
         video_id=video.id,
         owner_id=video.owner_id,
-        source=video.source.as_version(),
+        source=source.as_version(),
         attempt=video.attempt,
         generations={stage: generation for stage, generation in generations},  # noqa: C416 - rows to a dict
     )

@@ -6,6 +6,7 @@ from pgvector.sqlalchemy import HALFVEC
 from sqlalchemy import CheckConstraint, ForeignKey, Index, SmallInteger, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
+from core.values import EncoderSpec
 from models.base import Base, Created
 
 
@@ -20,6 +21,8 @@ class Encoder(Base):
     revision: Mapped[str]
     dim: Mapped[int]
     preprocess: Mapped[str]
+    #: What to load it by, as `DAILIES_ENCODER__NAME` said; None in rows that are older than this column.
+    source: Mapped[str | None]
     is_active: Mapped[bool] = mapped_column(server_default=text("false"), default=False)
     created_at: Mapped[Created]
 
@@ -29,6 +32,11 @@ class Encoder(Base):
         # At most one encoder answers searches.
         Index("uq_encoder_active", "is_active", unique=True, postgresql_where=text("is_active")),
     )
+
+    @property
+    def spec(self) -> EncoderSpec:
+        """Identity of the space."""
+        return EncoderSpec(name=self.name, revision=self.revision, dim=self.dim, preprocess=self.preprocess)
 
 
 class SceneEmbedding(Base):

@@ -162,6 +162,21 @@ def stage_at_work(session: Session, video_id: UUID) -> Stage | None:
     )
 
 
+def finished(session: Session, video_id: UUID, stage: Stage) -> list[str]:
+    """Give the fingerprints of a stage's results, the newest first."""
+    rows = session.scalars(
+        select(StageRun.fingerprint)
+        .where(
+            StageRun.video_id == video_id,
+            StageRun.stage == stage,
+            StageRun.state.in_((StageState.DONE, StageState.REUSED)),
+            StageRun.fingerprint.is_not(None),
+        )
+        .order_by(StageRun.started_at.desc())
+    )
+    return list(dict.fromkeys(name for name in rows if name is not None))
+
+
 def redo_from(session: Session, video_id: UUID, stages: Sequence[Stage]) -> None:
     """Raise the generation of these stages, so that their results are made anew."""
     for stage in stages:

@@ -23,6 +23,8 @@ from models.video import Video
 EXACT_UP_TO: Final = 20_000
 #: Candidates the index looks at before it gives the first rows.
 EF_SEARCH: Final = 400
+#: Rows taken from the index beyond those wanted: they come nearly in order, and are sorted afterwards.
+SPARE: Final = 10
 #: Scenes the index may walk past before it gives up; the exact scan then answers.
 MAX_WALK: Final = 40_000
 
@@ -157,8 +159,8 @@ def _by_scan(candidates: Select[Any]) -> Select[Any]:
 
 
 def _by_index(candidates: Select[Any], wanted: int) -> Select[Any]:
-    """Walk the index; its rows come nearly in order, so some more than wanted are taken and sorted after."""
-    near = candidates.order_by("apart").limit(2 * wanted).cte("near").prefix_with("MATERIALIZED")
+    """Walk the index until enough candidates have come."""
+    near = candidates.order_by("apart").limit(wanted + SPARE).cte("near").prefix_with("MATERIALIZED")
     return select(near)
 
 

@@ -8,12 +8,14 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
+from core.errors import Superseded
 from core.values import DetectedShots, EncoderSpec, Stills, StoredFile, Ticket, Transcoded
 from models.attempts import ended, owned_and_open
 from models.derived_file import DerivedFile
-from models.encoder import Encoder, SceneEmbedding
+from models.encoder import SceneEmbedding
 from models.rendition import Rendition
 from models.scene import Scene, Shot
+from models.spaces import find_space, register
 from models.states import VideoStatus
 
 #: Rows an INSERT carries at most; a statement takes 65,535 parameters.
@@ -23,6 +25,11 @@ BATCH: Final = 1_000
 def scene_id(video_id: UUID, shots_fingerprint: str, index: int) -> UUID:
     """Give a scene's id: the same cut of the same video keeps it, so links and other encoders' vectors stay."""
     return uuid5(video_id, f"{shots_fingerprint}/{index}")
+
+
+def scene_ids(session: Session, video_id: UUID) -> set[UUID]:
+    """Give the scenes a video has; none is added or removed until this transaction ends."""
+    return set(session.scalars(select(Scene.id).where(Scene.video_id == video_id).with_for_update(read=True)))
 
 
 def publish(
@@ -60,18 +67,28 @@ def publish(
     ended(video)
 
 
-def register(session: Session, spec: EncoderSpec) -> Encoder:
-    """Give the row of an encoder, made when it is new; the first one of all answers searches."""
-    facts = spec.model_dump()
-    known = select(Encoder).filter_by(**facts)
-    if (row := session.scalar(known)) is not None:
-        return row
-    session.execute(insert(Encoder).values(**facts).on_conflict_do_nothing())
-    row = session.scalars(known).one()
-    if session.scalar(select(func.count()).select_from(Encoder).where(Encoder.is_active)) == 0:
-        row.is_active = True
-        session.flush()
-    return row
+def add_vectors(
+    session: Session,
+    ticket: Ticket,
+    shots_fingerprint: str,
+    encoder: EncoderSpec,
+    vectors: Sequence[Sequence[float]],
+) -> None:
+    """Write a video's vectors in one more space; those it has there are replaced. A space that is gone stays gone.
+
+    Args:
+        shots_fingerprint: names the scenes that the vectors were made for.
+        vectors: one unit row per scene, in order.
+
+    Raises:
+        Superseded: the video has other scenes by now (permanent).
+    """
+    present = scene_ids(session, ticket.video_id)
+    ids = [scene_id(ticket.video_id, shots_fingerprint, index) for index in range(len(vectors))]
+    if present != set(ids):
+        raise Superseded(f"The scenes of video {ticket.video_id} changed while vectors were made for them.")
+    if (space := find_space(session, encoder)) is not None:
+        _replace_vectors(session, ticket, space.id, ids, vectors)
 
 
 def _replace_renditions(session: Session, ticket: Ticket, transcoded: Transcoded) -> None:

@@ -5,26 +5,23 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from core.errors import MissingDependency
 from core.settings import EncoderSettings
-from encoders.catalog import spec_for
+from encoders.catalog import settings_for
 from models import Encoder
 from service.errors import OtherEncoder
 
 
-def require_same_space(active: Encoder, settings: EncoderSettings) -> None:
-    """Check that the encoder we would ask gives vectors of the active space: spaces are never mixed.
+def settings_of(active: Encoder, own: EncoderSettings) -> EncoderSettings:
+    """Say how to load the encoder of the active space, whichever one this service is set to: spaces are never mixed.
 
     Raises:
-        OtherEncoder: permanent.
+        OtherEncoder: it is not on this machine (permanent).
     """
-    ours = spec_for(settings)
-    theirs = (active.name, active.revision, active.dim, active.preprocess)
-    if theirs != (ours.name, ours.revision, ours.dim, ours.preprocess):
-        raise OtherEncoder(
-            f"Searches are answered by encoder {active.name} {active.revision}, but this service is configured for "
-            f"{ours.name} {ours.revision}: set DAILIES_ENCODER__NAME and DAILIES_ENCODER__REVISION to the active one, "
-            "or fill and activate the new one."
-        )
+    try:
+        return settings_for(active.spec, active.source, own)
+    except MissingDependency as error:
+        raise OtherEncoder(str(error)) from error
 
 
 def text_vector(settings: EncoderSettings, text: str) -> Sequence[float]:

@@ -24,6 +24,7 @@ from core.errors import (
     ObjectChanged,
     ObjectMissing,
     PermanentError,
+    SpaceInUse,
     TransientError,
     UnreadablePicture,
 )
@@ -70,7 +71,7 @@ class NotUploaded(Refused):
 
 
 class OtherEncoder(Refused):
-    """Searches are answered by another encoder than the one this service is configured for."""
+    """Searches are answered by an encoder that is not on this machine."""
 
 
 class StaleCursor(Refused):
@@ -102,6 +103,7 @@ ANSWERS: Final[dict[type[DailiesError], tuple[int, str]]] = {
     UnreadablePicture: (422, "unreadable_picture"),
     EncoderUnhealthy: (503, "encoder_unhealthy"),
     MissingDependency: (503, "missing_dependency"),
+    SpaceInUse: (409, "space_in_use"),
     Refused: (400, "refused"),
     NotAuthorised: (401, "not_authorised"),
     TooLarge: (413, "too_large"),
@@ -113,7 +115,7 @@ ANSWERS: Final[dict[type[DailiesError], tuple[int, str]]] = {
     UnsatisfiableRange: (416, "range_not_satisfiable"),
 }
 #: Errors whose own message is written for the caller.
-_FOR_THE_CALLER: Final = (Refused, NotFound, InvalidMedia, UnreadablePicture)
+_FOR_THE_CALLER: Final = (Refused, NotFound, InvalidMedia, UnreadablePicture, SpaceInUse)
 
 
 def answer_for(error: DailiesError) -> tuple[int, str, str]:

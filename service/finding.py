@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
 from core.errors import NotFound
+from core.settings import EncoderSettings
 from models import Encoder, Video
 from models.best_scenes import best_of_videos, scene_with_video, vectors_of
 from models.nearest import SceneFilters, nearest, vector_of
@@ -18,7 +19,7 @@ from models.reading import active_encoder
 from models.words import videos_saying
 from service import cursors
 from service.door import Door
-from service.encoding import picture_vector, require_same_space, text_vector
+from service.encoding import picture_vector, settings_of, text_vector
 from service.judging import Judgement, Sort, judge
 from service.ranking import Candidate, Distinct, collapse, fuse
 
@@ -83,6 +84,8 @@ class _Question:
     """What every sort of search comes down to."""
 
     encoder: Encoder
+    #: How the encoder is loaded here.
+    settings: EncoderSettings
     vector: Sequence[float]
     choice: Choice
     #: Names the search among all others, for its cursors.
@@ -100,11 +103,12 @@ def find_by_text(door: Door, text: str, choice: Choice) -> Findings:
         OtherEncoder, StaleCursor, MalformedRequest, MissingDependency, EncoderUnhealthy: permanent.
         AcceleratorBusy, DatabaseUnavailable: transient.
     """
-    encoder = _askable_encoder(door)
-    if encoder is None:
+    asked = _active_encoder(door)
+    if asked is None:
         return Findings()
-    vector = text_vector(door.settings.encoder, text)
-    return _answer(door, _Question(encoder, vector, choice, _named(encoder, choice, text), Sort.TEXT, text))
+    encoder, settings = asked
+    name = _named(encoder, choice, text)
+    return _answer(door, _Question(encoder, settings, text_vector(settings, text), choice, name, Sort.TEXT, text))
 
 
 def find_by_picture(door: Door, content: bytes, choice: Choice) -> Findings:
@@ -116,11 +120,12 @@ def find_by_picture(door: Door, content: bytes, choice: Choice) -> Findings:
     from media.picture import read_picture
 
     pixels = read_picture(content)  # first of all: a bad picture is told before anything is loaded
-    encoder = _askable_encoder(door)
-    if encoder is None:
+    asked = _active_encoder(door)
+    if asked is None:
         return Findings()
-    vector = picture_vector(door.settings.encoder, pixels)
-    return _answer(door, _Question(encoder, vector, choice, _named(encoder, choice, content), Sort.PICTURE))
+    encoder, settings = asked
+    name = _named(encoder, choice, content)
+    return _answer(door, _Question(encoder, settings, picture_vector(settings, pixels), choice, name, Sort.PICTURE))
 
 
 def find_similar(door: Door, scene_id: UUID, choice: Choice) -> Findings:
@@ -137,18 +142,16 @@ def find_similar(door: Door, scene_id: UUID, choice: Choice) -> Findings:
         vector = vector_of(session, encoder, scene_id, owner_id=owner_id) if encoder else None
     if encoder is None or vector is None:
         raise NotFound(f"Scene {scene_id} has not been embedded by the active encoder yet.")
-    return _answer(
-        door, _Question(encoder, vector, choice, _named(encoder, choice, scene_id), Sort.SCENE, besides=scene_id)
-    )
+    name = _named(encoder, choice, scene_id)
+    own = door.settings.encoder  # no network is asked
+    return _answer(door, _Question(encoder, own, vector, choice, name, Sort.SCENE, besides=scene_id))
 
 
-def _askable_encoder(door: Door) -> Encoder | None:
-    """Give the encoder that answers searches, when it is ours to ask; None before anything was indexed."""
+def _active_encoder(door: Door) -> tuple[Encoder, EncoderSettings] | None:
+    """Give the encoder that answers searches, and how to load it here; None before anything was indexed."""
     with door.transaction() as session:
         encoder = active_encoder(session)
-    if encoder is not None:
-        require_same_space(encoder, door.settings.encoder)
-    return encoder
+    return (encoder, settings_of(encoder, door.settings.encoder)) if encoder else None
 
 
 def _named(encoder: Encoder, choice: Choice, asked: object) -> str:
@@ -171,7 +174,7 @@ def _answer(door: Door, question: _Question) -> Findings:
     # What was taken away between the two questions is no answer any more.
     candidates = [each for each in candidates if each.scene.scene_id in vectors]
     found = collapse(candidates, vectors) if choice.collapse else [Distinct(each) for each in candidates]
-    judgements = judge(door.settings.encoder, question.sort, question.vector, found, vectors)
+    judgements = judge(question.settings, question.sort, question.vector, found, vectors)
     hits = [Hit(each, judgement) for each, judgement in zip(found, judgements, strict=True)]
     good = [hit for hit in hits if hit.judgement.is_good_match is not False]
     shown = good if choice.good_only else hits

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from core.errors import EncoderRejected
-from core.settings import get_settings
+from core.settings import EncoderSettings, get_settings
 from core.stages import Stage
 from core.values import DetectedShots, Embedded, Stills, StoredFile, Ticket, Transcoded
 from encoders.catalog import spec_for
@@ -72,8 +72,8 @@ def make_stills(ticket: Ticket, transcoded: Transcoded, detected: DetectedShots)
     )
 
 
-@stage_task(Stage.EMBED, name=naming.embed, task_run_name="embed scenes")
-def embed_scenes(ticket: Ticket, transcoded: Transcoded, detected: DetectedShots) -> Embedded:
+@stage_task(Stage.EMBED, name=naming.embed, task_run_name="embed scenes by {encoder.name}")
+def embed_scenes(ticket: Ticket, transcoded: Transcoded, detected: DetectedShots, encoder: EncoderSettings) -> Embedded:
     """Give each scene one unit vector, the mean over its frames.
 
     Raises:
@@ -85,13 +85,13 @@ def embed_scenes(ticket: Ticket, transcoded: Transcoded, detected: DetectedShots
     from encoders.scenes import embed
 
     settings = get_settings()
-    name = naming.embed(settings, ticket, transcoded, detected)
+    name = naming.embed(settings, ticket, transcoded, detected, encoder)
     proxy = scratch.derived_copy(ticket, transcoded.proxy.file)
-    frames = scene_frames(proxy, detected.scenes, settings.encoder.frames_per_scene, find_tools(settings.media))
-    vectors = embed(load(settings.encoder), frames, len(detected.scenes))
+    frames = scene_frames(proxy, detected.scenes, encoder.frames_per_scene, find_tools(settings.media))
+    vectors = embed(load(encoder), frames, len(detected.scenes))
     key = keys.derived(ticket.video_id, Stage.EMBED, name, ticket.attempt, "vectors.npy")
     stored = object_store(settings.storage).put_bytes(_npy(vectors), key, "application/octet-stream")
-    return Embedded(fingerprint=name, encoder=spec_for(settings.encoder), vectors=stored)
+    return Embedded(fingerprint=name, encoder=spec_for(encoder), vectors=stored)
 
 
 def _npy(vectors: "np.typing.NDArray[np.float32]") -> bytes:

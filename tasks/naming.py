@@ -1,7 +1,7 @@
 """Which fingerprint each stage's result has, from the task's own arguments; touches no store."""
 
 from core import fingerprint
-from core.settings import Settings
+from core.settings import EncoderSettings, Settings
 from core.stages import Stage
 from core.values import DetectedShots, Rung, Ticket, Transcoded, ValidatedSource
 from encoders.catalog import spec_for
@@ -64,11 +64,13 @@ def stills(settings: Settings, ticket: Ticket, transcoded: Transcoded, detected:
     return fingerprint.stills(settings, proxy_name, detected.fingerprint, _generation(ticket, Stage.STILLS))
 
 
-def embed(settings: Settings, ticket: Ticket, transcoded: Transcoded, detected: DetectedShots) -> str:
-    """Name the vectors of a set of scenes."""
+def embed(
+    settings: Settings, ticket: Ticket, transcoded: Transcoded, detected: DetectedShots, encoder: EncoderSettings
+) -> str:
+    """Name the vectors that an encoder gives to a set of scenes."""
     return fingerprint.embedded(
         settings,
-        spec_for(settings.encoder),
+        spec_for(encoder),
         transcoded.proxy.fingerprint,
         detected.fingerprint,
         _generation(ticket, Stage.EMBED),

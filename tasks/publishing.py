@@ -1,6 +1,7 @@
 """The tasks that change what people see: accepted, published, rejected."""
 
 import io
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -21,7 +22,7 @@ from tasks.retries import JITTER, STORES, is_transient
 from tasks.stage import entered
 
 #: Changes of rows are made again in every attempt: after a restore they come back, and nothing is ever "Cached".
-_NEVER_CACHED: Final[dict[str, Any]] = {
+NEVER_CACHED: Final[dict[str, Any]] = {
     "cache_policy": NO_CACHE,
     "persist_result": False,
     "retries": STORES.retries,
@@ -31,7 +32,7 @@ _NEVER_CACHED: Final[dict[str, Any]] = {
 }
 
 
-@task(name="accept", task_run_name="accept {source.facts.video_codec} {source.facts.duration_s} s", **_NEVER_CACHED)
+@task(name="accept", task_run_name="accept {source.facts.video_codec} {source.facts.duration_s} s", **NEVER_CACHED)
 def accept(ticket: Ticket, source: ValidatedSource) -> None:
     """Record what validation learned; the video is now processing."""
     with transaction(get_settings().database) as session:
@@ -40,14 +41,14 @@ def accept(ticket: Ticket, source: ValidatedSource) -> None:
     faults.reached("accept", faults.Moment.AFTER, ticket.video_id)
 
 
-@task(name="publish", task_run_name="publish", **_NEVER_CACHED)
+@task(name="publish", task_run_name="publish", **NEVER_CACHED)
 def publish(
     ticket: Ticket,
     source: ValidatedSource,
     transcoded: Transcoded,
     detected: DetectedShots,
     stills: Stills,
-    embedded: Embedded,
+    embedded: Sequence[Embedded],
 ) -> None:
     """Make renditions, scenes and vectors visible in one transaction; then chunks have served their time.
 
@@ -56,8 +57,7 @@ def publish(
     """
     settings = get_settings()
     with entered(ticket, Stage.PUBLISH, None) as entry:
-        content = object_store(settings.storage).read(settings.storage.derived_bucket, embedded.vectors.key)
-        vectors = np.load(io.BytesIO(content), allow_pickle=False)
+        spaces = [(made.encoder, vectors_in(made)) for made in embedded]
         with transaction(settings.database) as session:
             publication.publish(
                 session,
@@ -65,10 +65,11 @@ def publish(
                 transcoded,
                 detected,
                 stills,
-                embedded.encoder,
-                vectors.tolist(),
+                *spaces[0],
                 degraded=source.facts.degraded,
             )
+            for encoder, vectors in spaces[1:]:
+                publication.add_vectors(session, ticket, detected.fingerprint, encoder, vectors)
             # With the rows it tells of: a process that dies after the commit leaves no entry open for ever.
             ledger.finish(session, entry)
             faults.reached(Stage.PUBLISH, faults.Moment.BEFORE, ticket.video_id)
@@ -77,7 +78,15 @@ def publish(
     report.indexed(ticket, source, transcoded, detected, stills)
 
 
-@task(name="reject", task_run_name="reject: {reason}", **_NEVER_CACHED)
+def vectors_in(embedded: Embedded) -> list[list[float]]:
+    """Read the vectors of an embed stage."""
+    settings = get_settings().storage
+    content = object_store(settings).read(settings.derived_bucket, embedded.vectors.key)
+    rows: list[list[float]] = np.load(io.BytesIO(content), allow_pickle=False).tolist()
+    return rows
+
+
+@task(name="reject", task_run_name="reject: {reason}", **NEVER_CACHED)
 def reject(ticket: Ticket, reason: str, sentence: str) -> None:
     """Record the verdict on bad media, for the uploader."""
     with transaction(get_settings().database) as session:

@@ -58,7 +58,7 @@ def names(settings: Settings, holder: Ticket | None = None, sha256: str = "abc",
         Stage.TRANSCODE: transcoded.fingerprint,
         Stage.SHOTS: detected.fingerprint,
         Stage.STILLS: naming.stills(settings, holder, transcoded, detected),
-        Stage.EMBED: naming.embed(settings, holder, transcoded, detected),
+        Stage.EMBED: naming.embed(settings, holder, transcoded, detected, settings.encoder),
     }
 
 
@@ -88,6 +88,7 @@ TABLE = [
     ("encoder.frames_per_scene", 9, {Stage.EMBED}),
     ("encoder.device", "cpu", set()),
     ("encoder.canaries", False, set()),
+    ("encoder.golden", "golden.json", set()),
     ("media.threads", 3, set()),
     ("media.stall_timeout", dt.timedelta(seconds=5), set()),
     ("media.chunk_s", 30, set()),

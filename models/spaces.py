@@ -1,0 +1,151 @@
+"""Embedding spaces: which there are, how full each is, which one answers searches."""
+
+from collections.abc import Sequence
+
+from pydantic import BaseModel, ConfigDict
+from sqlalchemy import Select, delete, func, select, text, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from core.errors import NotFound, SpaceInUse
+from core.values import EncoderSpec
+from models.encoder import Encoder, SceneEmbedding
+from models.scene import Scene
+from models.space_index import index_name, index_state
+from models.states import IndexState, VideoStatus
+from models.video import Video
+
+
+class SpaceCoverage(BaseModel):
+    """How far a space is filled."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: int
+    name: str
+    revision: str
+    dim: int
+    is_active: bool
+    #: Scenes of indexed videos that have a vector in it, of how many.
+    embedded: int
+    scenes: int
+    index: IndexState
+    #: Vectors and their index.
+    size_bytes: int
+
+    @property
+    def is_full(self) -> bool:
+        """Say whether every scene can be found in it."""
+        return self.embedded == self.scenes
+
+
+def register(session: Session, spec: EncoderSpec, source: str | None = None) -> Encoder:
+    """Give the row of a space, made when it is new; the first one of all answers searches.
+
+    Args:
+        source: what its encoder is loaded by, when it is known.
+    """
+    if (row := find_space(session, spec)) is None:
+        session.execute(insert(Encoder).values(**spec.model_dump()).on_conflict_do_nothing())
+        row = session.scalars(_of(spec)).one()
+        if session.scalar(select(func.count()).select_from(Encoder).where(Encoder.is_active)) == 0:
+            row.is_active = True
+    if source is not None and row.source != source:
+        row.source = source
+    session.flush()
+    return row
+
+
+def find_space(session: Session, spec: EncoderSpec) -> Encoder | None:
+    """Give the space of an encoder; None when it was dropped or never made. It stays until this transaction ends."""
+    return session.scalar(_of(spec).with_for_update(key_share=True, read=True))
+
+
+def _of(spec: EncoderSpec) -> Select[Encoder]:
+    return select(Encoder).filter_by(**spec.model_dump())
+
+
+def every_space(session: Session) -> Sequence[Encoder]:
+    """Give all spaces, the oldest first; each is kept full until it is dropped."""
+    return session.scalars(select(Encoder).order_by(Encoder.id)).all()
+
+
+def space_named(session: Session, name: str) -> Encoder:
+    """Find a space by its number, its encoder's name, or name and the first letters of the revision (`name@abc`).
+
+    Raises:
+        NotFound: none or several are called so (permanent).
+    """
+    wanted, _, revision = name.partition("@")
+    found = [
+        space
+        for space in every_space(session)
+        if str(space.id) == name or (space.name == wanted and space.revision.startswith(revision))
+    ]
+    if len(found) == 1:
+        return found[0]
+    known = ", ".join(f"{space.id} ({space.name}@{space.revision})" for space in every_space(session))
+    raise NotFound(
+        f"{'Several encoders are' if found else 'No encoder is'} called {name}; there are: {known or 'none'}."
+    )
+
+
+def coverage(session: Session) -> list[SpaceCoverage]:
+    """Say of each space how much of what is indexed it holds."""
+    indexed = select(Video.id).where(Video.status == VideoStatus.INDEXED)
+    scenes = session.scalar(select(func.count()).select_from(Scene).where(Scene.video_id.in_(indexed))) or 0
+    embedded = session.execute(
+        select(SceneEmbedding.encoder_id, func.count())
+        .join(Scene, Scene.id == SceneEmbedding.scene_id)
+        .where(Scene.video_id.in_(indexed))
+        .group_by(SceneEmbedding.encoder_id)
+    )
+    counts = {encoder_id: count for encoder_id, count in embedded}  # noqa: C416 - rows to a dict
+    return [_coverage(session, space, counts.get(space.id, 0), scenes) for space in every_space(session)]
+
+
+def _coverage(session: Session, space: Encoder, embedded: int, scenes: int) -> SpaceCoverage:
+    index_bytes = session.scalar(
+        text("SELECT coalesce(pg_relation_size(to_regclass(:name)), 0)"), {"name": index_name(space)}
+    )
+    return SpaceCoverage(
+        id=space.id,
+        name=space.name,
+        revision=space.revision,
+        dim=space.dim,
+        is_active=space.is_active,
+        embedded=embedded,
+        scenes=scenes,
+        index=index_state(session, space),
+        size_bytes=embedded * (8 + 2 * space.dim) + (index_bytes or 0),  # a halfvec: 8 bytes and two a number
+    )
+
+
+def activate(session: Session, space: Encoder) -> None:
+    """Let a space answer searches from this transaction's commit on; the one before stays as it is."""
+    # One statement after the other: the unique index allows one active space at any moment.
+    session.execute(select(Encoder.id).order_by(Encoder.id).with_for_update())
+    session.execute(update(Encoder).where(Encoder.is_active, Encoder.id != space.id).values(is_active=False))
+    session.execute(update(Encoder).where(Encoder.id == space.id).values(is_active=True))
+
+
+def remove(session: Session, space: Encoder) -> int:
+    """Remove a space with its vectors; give their number.
+
+    Raises:
+        SpaceInUse: it answers searches (permanent).
+    """
+    held = session.scalar(select(Encoder).where(Encoder.id == space.id).with_for_update())
+    if held is None:
+        return 0
+    if held.is_active:
+        raise SpaceInUse(f"{space.name} answers searches: activate another encoder first.")
+    gone = session.execute(delete(SceneEmbedding).where(SceneEmbedding.encoder_id == space.id))
+    session.delete(held)
+    return gone.rowcount  # type: ignore[attr-defined,no-any-return]
+
+
+def some_vectors(session: Session, space: Encoder, most: int) -> list[list[float]]:
+    """Give vectors of a space, any of them."""
+    rows = session.scalars(select(SceneEmbedding.vector).where(SceneEmbedding.encoder_id == space.id).limit(most))
+    return [list(row) for row in rows]
