@@ -1,7 +1,7 @@
 """Sums over ended stages, so that metrics and estimates read a few rows instead of the ledger.
 
 Revision ID: 8f3a1d6c20b7
-Revises: 5c1f0a9be742
+Revises: 7be2c40d51a9
 """
 
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision: str = "8f3a1d6c20b7"
-down_revision: str | None = "5c1f0a9be742"
+down_revision: str | None = "7be2c40d51a9"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 

@@ -1,7 +1,7 @@
 """Remember what an encoder is loaded by: a space must answer long after the settings name another one.
 
 Revision ID: 8d41f6e0c3b7
-Revises: 5f0c21d7a9e4
+Revises: 8f3a1d6c20b7
 """
 
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision: str = "8d41f6e0c3b7"
-down_revision: str | None = "5f0c21d7a9e4"
+down_revision: str | None = "8f3a1d6c20b7"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 
