@@ -80,7 +80,7 @@ class Asker:
 
     def _run(self) -> None:
         while not self._stop.is_set():
-            answer = self._door.get("/search", params={"q": QUERY, "limit": 50})
+            answer = self._door.get("/search", params={"q": QUERY, "limit": 50, "collapse": "false"})
             self.answers.append((answer.status_code, answer.json()))
 
     def __enter__(self) -> Self:
