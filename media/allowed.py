@@ -28,6 +28,8 @@ AUDIO_DECODERS: Final = (
     "pcm_u8", "pcm_s8", "pcm_s16le", "pcm_s16be", "pcm_s24le", "pcm_s24be", "pcm_s32le", "pcm_s32be",
     "pcm_f32le", "pcm_f32be", "pcm_f64le", "pcm_f64be", "pcm_alaw", "pcm_mulaw", "pcm_bluray", "pcm_dvd",
     "truehd", "mlp", "wmalossless", "wavpack", "tta", "speex", "s302m", "adpcm_g726", "adpcm_yamaha",
+    "pcm_s8_planar", "pcm_s16le_planar", "pcm_s16be_planar", "pcm_s24le_planar", "pcm_s32le_planar",
+    "qcelp", "evrc", "gsm", "ilbc", "g722", "g723_1", "mace3", "mace6", "wmavoice", "als",
 )  # fmt: skip
 
 #: Decoders of streams that we never map: subtitles and cover art. ffprobe opens every stream and gives up

@@ -27,7 +27,7 @@ def is_whole(path: Path, container: str | None) -> bool:
     with path.open("rb") as file:
         try:
             return judge(file, path.stat().st_size)
-        except (struct.error, IndexError):  # the header itself is cut off
+        except (struct.error, IndexError, ValueError):  # the header itself is cut off, or is none
             return False
 
 

@@ -11,10 +11,9 @@ from typing import Final
 from core.errors import DailiesError, InvalidMedia
 from core.settings import LimitSettings, MediaSettings
 from media.allowed import DEMUXERS
-from media.ladder import rungs_for
 from media.tools import Tools
-from media.transcode import transcode
 from media.validation import inspect
+from tests.media.conftest import make_all
 
 #: One small rung, made fast: what is asked here is whether, not how well.
 SETTINGS: Final = MediaSettings(ladder=(32,), preset="ultrafast", proxy_short_side=64, threads=2)
@@ -37,8 +36,9 @@ class Ending:
     sentence: str
     frames: int
     wall_s: float
-    #: Everything that was written for it.
+    #: Everything that was written for it, and the proxy alone.
     outputs: bytes
+    proxy: bytes
 
     @property
     def is_proper(self) -> bool:
@@ -54,20 +54,12 @@ def ending(path: Path, tools: Tools, limits: LimitSettings) -> Ending:
     """Validate and transcode a file; whatever is written is read and removed."""
     began = time.monotonic()
     with TemporaryDirectory(prefix="dailies-hostile-") as folder:
-        frames, verdict, sentence = 0, "", ""
+        frames, verdict, sentence, proxy = 0, "", "", b""
         try:
             facts = inspect(path, tools, limits)
-            made = transcode(
-                path,
-                facts,
-                rungs_for(facts, SETTINGS),
-                with_proxy=True,
-                settings=SETTINGS,
-                limits=limits,
-                folder=Path(folder),
-                tools=tools,
-            )
+            made = make_all(path, facts, SETTINGS, Path(folder), tools, limits)
             remarks = (*facts.degraded, *made.degraded)
+            proxy = made.proxy.read_bytes()
             frames, verdict, sentence = made.frames, DEGRADED if remarks else INDEXED, " ".join(remarks)
         except InvalidMedia as error:
             verdict, sentence = error.reason, error.sentence
@@ -76,7 +68,7 @@ def ending(path: Path, tools: Tools, limits: LimitSettings) -> Ending:
         except Exception as error:  # noqa: BLE001 whatever it is, it is the finding
             verdict, sentence = f"bug: {type(error).__name__}", str(error)
         outputs = b"".join(p.read_bytes() for p in sorted(Path(folder).rglob("*")) if p.is_file())
-    return Ending(verdict, sentence, frames, time.monotonic() - began, outputs)
+    return Ending(verdict, sentence, frames, time.monotonic() - began, outputs, proxy)
 
 
 def plays_whole(path: Path, tools: Tools, limits: LimitSettings, frames: int) -> bool:

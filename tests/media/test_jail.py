@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from core.errors import DailiesError, EncoderKilled, EncoderRejected
+from core.errors import DailiesError, EncoderKilled, EncoderRejected, MissingDependency
 from core.settings import LimitSettings
 from media import jail, launcher
 from media.allowed import file_arg, guard_args
@@ -55,6 +55,12 @@ def listener():
 def test_every_layer_says_what_it_does_or_why_it_is_missing():
     assert [layer.name for layer in jail.layers()] == list(KERNEL_LAYERS)
     assert all(layer.active or layer.sentence.startswith("degraded: ") for layer in jail.layers())
+
+
+def test_a_jail_that_breaks_is_our_fault_and_no_verdict(monkeypatch):
+    monkeypatch.setattr(jail, "_LIMITS", {"RLIMIT_NO_SUCH": 1})
+    with pytest.raises(MissingDependency, match="the jail cannot be closed"):
+        shell("true")
 
 
 @needs_landlock
