@@ -6,6 +6,7 @@ from uuid import UUID
 
 from prefect import get_run_logger, task
 from prefect.results import ResultRecord  # type: ignore[attr-defined]  # re-exported without saying so
+from pydantic import ValidationError
 
 from core.errors import MissingDependency, ObjectMissing
 from core.settings import EncoderSettings, get_settings
@@ -106,7 +107,10 @@ def _manifest(video_id: UUID, stage: Stage, names: list[str], kind: type[M], is_
     store = object_store(get_settings().storage)
     for name in names:
         record = stored_result(store, keys.manifest(video_id, stage, name))
-        found = ResultRecord[Any].deserialize(record).result if record else None
+        try:
+            found = ResultRecord[Any].deserialize(record).result if record else None
+        except ValidationError:
+            continue  # written by an older version, whose stages would be done again
         if isinstance(found, kind) and is_right(found):
             return found
     raise ObjectMissing(

@@ -18,6 +18,7 @@ from core.values import (
     CutKind,
     DetectedShots,
     EncoderSpec,
+    Film,
     Proxy,
     Scene,
     Shot,
@@ -75,7 +76,16 @@ def video_id(configured: Settings, store: ObjectStore, tmp_path: Path) -> UUID:
         ticket = attempts.begin(session, row.video_id, None)
     key = keys.derived(ticket.video_id, Stage.TRANSCODE, "t1", 1, "proxy.mp4")
     proxy = Proxy(width=64, height=48, fingerprint="p1", file=store.put(clip, key, "video/mp4"))
-    transcoded = Transcoded(fingerprint="t1", duration_s=Decimal(4), frames=40, renditions=(), proxy=proxy)
+    transcoded = Transcoded(
+        fingerprint="t1",
+        duration_s=Decimal(4),
+        frames=40,
+        renditions=(),
+        proxy=proxy,
+        sound=None,
+        film=Film(fingerprint="f1", file=proxy.file),
+        master=proxy.file,
+    )
     stills = Stills(fingerprint="c1", posters=(None, None), contact_sheet=None)
     with transaction(configured.database) as session:
         for stage, made in (
