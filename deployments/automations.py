@@ -48,7 +48,8 @@ def automations(ours: ResourceSpecification) -> list[AutomationCore]:
             trigger=EventTrigger(
                 match=_ANY_RUN,
                 match_related=ours,
-                after={"prefect.flow-run.heartbeat"},
+                # Running too: a process may die before its first heartbeat has left it.
+                after={"prefect.flow-run.heartbeat", "prefect.flow-run.Running"},
                 expect={"prefect.flow-run.*"},
                 for_each=_EACH_RUN,
                 posture=Posture.Proactive,

@@ -42,5 +42,12 @@ def test_every_event_of_our_runs_counts_and_none_of_others(name: str):
         assert not covers(trigger, event(name, None))
 
 
+@pytest.mark.parametrize("name", ["heartbeat", "Running"])
+def test_a_run_is_watched_from_its_first_sign_of_life(name: str):
+    heartbeat, *_ = triggers()
+    assert heartbeat.starts_after(f"prefect.flow-run.{name}")
+    assert heartbeat.expects(f"prefect.flow-run.{name}"), "and the next one begins the wait anew"
+
+
 def covers(trigger: EventTrigger, seen: ReceivedEvent) -> bool:
     return trigger.covers_resources(seen.resource, seen.related)
