@@ -2,68 +2,98 @@
 
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from core.faults import TAKEN, WRITES, Fault, Moment, armed
 from core.stages import Part, Stage
-from tests.chaos.rig import Rig, make_clip, rig, soon
+from tests.chaos.rig import Rig, make_clip, rig
 from tests.conftest import PATIENCE
 
 FAULTS = (Fault.KILL, Fault.RAISE, Fault.LOSE)
-#: Videos that go through their faults side by side.
-AT_ONCE = 6
+#: Seconds that all cases may take, for each of them; they go through their faults side by side.
+EACH_S = 30.0
+OK = "ok"
 ENDED = ("indexed", "rejected", "failed")
+
+
+@dataclass
+class Case:
+    """One write, and how it fails."""
+
+    write: str
+    moment: Moment
+    fault: Fault
+    video_id: str = ""
+    file: Path = Path()
+    rerun: bool = False
+
+    @property
+    def wanted(self) -> str:
+        return "rejected" if self.write == "reject" else "indexed"
 
 
 def full_product() -> bool:
     """Fail in every way at every write, one video for each; print a line for each; say whether all came through."""
-    cases = [(write, moment, fault) for write in WRITES for moment in Moment for fault in FAULTS]
-    passed = True
+    cases = [Case(write, moment, fault) for write in WRITES for moment in Moment for fault in FAULTS]
+    wrong = 0
     with rig() as running, tempfile.TemporaryDirectory() as name:
-        for first in range(0, len(cases), AT_ONCE):
-            batch = cases[first : first + AT_ONCE]
-            started = [start(running, Path(name), first + n, *case) for n, case in enumerate(batch)]
-            for case, (video_id, file) in zip(batch, started, strict=True):
-                problem = outcome(running, video_id, file, *case)
-                passed &= problem is None
-                print(f"{case[0]:<10} {case[1]:<7} {case[2]:<6} {problem or 'ok'}", flush=True)
-    return passed
+        for number, case in enumerate(cases):
+            start(running, Path(name), number, case)
+        waiting, end = list(cases), time.monotonic() + len(cases) * EACH_S * PATIENCE
+        while waiting and time.monotonic() < end:
+            for case in list(waiting):
+                said = running.patiently(lambda case=case: outcome(running, case))  # type: ignore[misc]
+                if said is not None:
+                    waiting.remove(case)
+                    wrong += said != OK
+                    print(f"{case.write:<10} {case.moment:<7} {case.fault:<6} {said}", flush=True)
+            time.sleep(1)
+        for case in waiting:
+            print(f"{case.write:<10} {case.moment:<7} {case.fault:<6} never ended: {running.live.video(case.video_id)}")
+    print(f"{len(cases)} crash points, {len(cases) - wrong - len(waiting)} as they should be", flush=True)
+    return not waiting and not wrong
 
 
-def start(running: Rig, folder: Path, number: int, write: str, moment: Moment, fault: Fault) -> tuple[str, Path]:
+def start(running: Rig, folder: Path, number: int, case: Case) -> None:
+    """Announce a video, arm its fault, upload it."""
     clip = make_clip(folder, number, 1.0 + number / 100)
-    if write == "reject":
+    if case.write == "reject":
         clip.write_bytes(f"no film, number {number}. ".encode() * 50)
     body = {"file_name": clip.name}
     ticket = running.live.service.post("/videos/upload/init", json=body).raise_for_status().json()
-    file = armed(running.faults, ticket["video_id"], write, moment)
-    file.write_text(fault)
+    case.video_id = ticket["video_id"]
+    case.file = armed(running.faults, case.video_id, case.write, case.moment)
+    case.file.write_text(case.fault)
     running.live.put(clip, ticket["key"])
-    return ticket["video_id"], file
 
 
-def outcome(running: Rig, video_id: str, file: Path, write: str, moment: Moment, fault: Fault) -> str | None:
-    """Give what went wrong; None when the video ended as it should and nothing finished was done again."""
-    wanted = "rejected" if write == "reject" else "indexed"
-    end = time.monotonic() + 240 * PATIENCE
-    while time.monotonic() < end:
-        video = soon(lambda: (now := running.live.video(video_id))["status"] in ENDED and now, 120, every_s=0.5)
-        if not video or video["status"] != "failed":
-            break
-        if fault is not Fault.RAISE:
-            return f"failed by itself: {video['error']}"
-        running.live.service.post(f"/videos/{video_id}/rerun", json={}).raise_for_status()
-        soon(lambda: running.live.video(video_id)["status"] != "failed", 30, every_s=0.2)
-    if not video or video["status"] != wanted:
-        return f"not {wanted}: {running.live.video(video_id)['status']}"
-    if not file.with_name(file.name + TAKEN).exists():
+def outcome(running: Rig, case: Case) -> str | None:
+    """Give OK, or what went wrong; None while the video is on its way. A bug is "mended" and the video rerun."""
+    video = running.live.video(case.video_id)
+    if video["status"] == "failed" and case.fault is Fault.RAISE:
+        if not case.rerun:
+            running.live.service.post(f"/videos/{case.video_id}/rerun", json={}).raise_for_status()
+            case.rerun = True
+        return None
+    if video["status"] not in ENDED:
+        return None
+    if video["status"] != case.wanted:
+        return f"is {video['status']}: {video['error']}"
+    if not case.file.with_name(case.file.name + TAKEN).exists():
         return "the write was never reached"
+    return done_twice(case, video) or OK
+
+
+def done_twice(case: Case, video: dict[str, Any]) -> str | None:
+    """Name a stage that was executed again although it had been finished."""
     times = {stage["stage"]: stage["attempts"] for stage in video["stages"]}
     for stage in Stage:
-        in_flight = stage is Stage.TRANSCODE and write in {*Part}
-        unfinished = (write == stage or in_flight) and moment is Moment.BEFORE
+        in_flight = stage is Stage.TRANSCODE and case.write in {*Part}
+        unfinished = (case.write == stage or in_flight) and case.moment is Moment.BEFORE
         # Sound and a chunk are at work side by side: one's end may cost the other.
-        wrong = times[stage] not in {1 + unfinished, 1 + in_flight} if wanted == "indexed" else False
-        if stage is not Stage.PUBLISH and wrong:
+        wrong = times.get(stage, 1) not in {1 + unfinished, 1 + in_flight}
+        if stage is not Stage.PUBLISH and case.wanted == "indexed" and wrong:
             return f"{stage} was executed {times[stage]} times"
     return None
