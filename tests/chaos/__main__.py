@@ -2,6 +2,7 @@
 
 import argparse
 import random
+import signal
 import sys
 
 from tests.chaos import campaign, chunks, recovery
@@ -19,6 +20,8 @@ def main() -> int:
     parser.add_argument("--crash-points", action="store_true", help="also fail at every write in every way")
     parser.add_argument("--chunks", type=int, default=0, help="so many kills in the middle of an eight-chunk transcode")
     arguments = parser.parse_args()
+    # Ended by a signal, it stops its stack all the same.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))
     seed = random.SystemRandom().randrange(1 << 31) if arguments.seed is None else arguments.seed
     print(f"seed {seed}", flush=True)
     passed = True
