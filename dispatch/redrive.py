@@ -91,7 +91,10 @@ def advance(settings: Settings) -> int:
         try:
             rerun(settings, video_id)
             begun += 1
-        except (WorkflowRefused, NotFound) as error:
+        except NotFound as error:
+            # Prefect lost its deployments: once reconcile has made them again, settle asks for the run.
+            logger.warning("redrive: video %s: %s", video_id, error)
+        except WorkflowRefused as error:
             logger.warning("redrive: video %s: %s", video_id, error)
             with transaction(settings.database) as session:
                 give_up_turn(session, video_id)

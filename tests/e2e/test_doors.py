@@ -52,7 +52,14 @@ def redrive(live: "Live", video: dict[str, Any]) -> None:
     assert video["video_id"] in answer["video_ids"]
 
 
-DOORS = (flow_run_retry, dailies_rerun, post_rerun, redrive)
+def redrive_form(live: "Live", video: dict[str, Any]) -> None:
+    deployment = live.prefect.get("/deployments/name/redrive/by-hand").raise_for_status().json()["id"]
+    choice = {"error_fingerprint": video["failure"]["fingerprint"], "dry_run": False}
+    made = live.prefect.post(f"/deployments/{deployment}/create_flow_run", json={"parameters": choice})
+    assert live.ended_run(made.raise_for_status().json()["id"])["state"]["type"] == "COMPLETED"
+
+
+DOORS = (flow_run_retry, dailies_rerun, post_rerun, redrive, redrive_form)
 
 
 @pytest.mark.long
