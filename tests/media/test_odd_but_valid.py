@@ -22,7 +22,6 @@ ODD = {
     "anamorphic.mp4": [*PICTURES, "-vf", "setsar=16/11", *H264],
     "odd_size.mkv": ["-f", "lavfi", "-i", "testsrc2=r=12:s=63x37:d=1", "-c:v", "ffv1"],
     "sound_that_is_longer.mp4": [*PICTURES, "-f", "lavfi", "-i", "sine=440:d=3", *H264, "-c:a", "aac"],
-    "sound_of_a_telephone.mov": [*PICTURES, *SOUND, *H264, "-c:a", "pcm_s16be_planar"],
 }
 
 
