@@ -88,7 +88,8 @@ def with_tail(
         raise InvalidMedia("truncated")
     if has_clock and missing > worth_a_word:
         degraded.append(f"The last {float(missing):.1f} seconds that the header promises are missing.")
-    video = [p for p in packets if p.kind == "video"]
+    # A damaged file may seem to have more streams of pictures, with times of their own.
+    video = [p for p in packets if header.video is not None and p.stream == header.video.index]
     last = max((p.pts_s for p in video if p.pts_s is not None), default=start + promised)
     is_seen = decoded_s is not None and decoded_s >= last
     if facts.is_cuttable and not is_seen and not _tail_decodes(facts, last - start, path, tools, limits):

@@ -33,6 +33,8 @@ class Stream:
 
     kind: str
     codec: str
+    #: Its number in the file.
+    index: int = 0
     is_attached: bool = False
     width: int = 0
     height: int = 0
@@ -80,6 +82,8 @@ class Packet:
     """One packet; times in seconds, None where the container gives none."""
 
     kind: str
+    #: Number of its stream in the file.
+    stream: int
     pts_s: Fraction | None
     duration_s: Fraction | None
 
@@ -124,16 +128,16 @@ def read_packets(
     Without an index the demuxer may begin earlier or later than asked for.
     """
     args = ["-v", "error", *guard_args(limits), "-of", "csv=p=0"]
-    args += ["-show_entries", "packet=codec_type,pts_time,duration_time"]
+    args += ["-show_entries", "packet=codec_type,stream_index,pts_time,duration_time"]
     begin = f"{float(from_s):.6f}" if from_s is not None and from_s > 0 else ""
     end = f"{float(until_s):.6f}" if until_s is not None else ""
     args += ["-read_intervals", f"{begin}%{end}"] if begin or end else []
     args += ["-select_streams", streams] if streams else []
     done = run_ffprobe(tools, [*args, file_arg(path)], stdout_limit=_TABLE_LIMIT)
     for line in done.stdout.decode(errors="replace").splitlines():
-        kind, _, rest = line.partition(",")
-        pts, _, duration = rest.partition(",")
-        yield Packet(kind, _seconds(pts), _seconds(duration.split(",")[0]))
+        kind, stream, pts, duration, *_ = (*line.split(","), "", "", "")
+        if stream.isdigit():
+            yield Packet(kind, int(stream), _seconds(pts), _seconds(duration))
 
 
 def read_head_frames(path: Path, tools: Tools, limits: LimitSettings, length_s: float) -> list[dict[str, str]]:
@@ -166,6 +170,7 @@ def _stream(said: dict[str, Any]) -> Stream:
     return Stream(
         kind=said.get("codec_type", "unknown"),
         codec=said.get("codec_name", "unknown"),
+        index=int(said.get("index", 0)),
         is_attached=bool(disposition.get("attached_pic")),
         width=int(said.get("width", 0)),
         height=int(said.get("height", 0)),
