@@ -132,6 +132,8 @@ class Rendition(Stream):
     height: int
     #: As RFC 6381 says it, such as avc1.64001f.
     codec: str
+    #: Pictures per second where they come fastest: that is what a playlist states.
+    frame_rate: Decimal
 
 
 class Sound(Value):

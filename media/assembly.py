@@ -30,6 +30,8 @@ class JoinedRung:
     track: Track
     #: As RFC 6381 names it.
     codec: str
+    #: Pictures per second where they come fastest.
+    frame_rate: Decimal
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ def assemble(
     made = {}
     for rung in rungs:
         path = joined(rung.name, folder / f"{rung.name}.mp4")
-        made[rung.name] = JoinedRung(path, track_of(path, rung.name), rung_codec(path))
+        made[rung.name] = JoinedRung(path, track_of(path, rung.name), rung_codec(path), frame_times(path).fastest_rate)
     proxy = None
     if with_proxy:
         fragments = joined(PROXY, folder / "proxy.fragments.mp4")

@@ -66,6 +66,7 @@ class Variant:
     height: int
     #: Such as avc1.64001f.
     codec: str
+    #: The highest, as RFC 8216 asks for: the mean of a variable rate would promise too little.
     frame_rate: Decimal
 
 

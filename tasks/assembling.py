@@ -67,7 +67,7 @@ def assemble(ticket: Ticket, source: ValidatedSource, pieces: list[ChunkPieces],
             proxy=proxy,
             sound=sound.stream,
             film=film,
-            master=_master(settings, ticket, source, renditions, sound, frames / duration_s),
+            master=_master(settings, ticket, source, renditions, sound),
             degraded=tuple(dict.fromkeys(remarks)),
         )
 
@@ -121,6 +121,7 @@ def _rendition(
         height=rung.height,
         fingerprint=name,
         codec=joined.codec,
+        frame_rate=joined.frame_rate,
         file=_put(ticket, name, joined.path),
         playlist=_put_playlist(ticket, name, playlist_name(rung.name), media_playlist(joined.track)),
         average_bps=joined.track.average_bps,
@@ -169,10 +170,9 @@ def _master(
     source: ValidatedSource,
     renditions: Sequence[Rendition],
     sound: Sound,
-    frame_rate: Decimal,
 ) -> StoredFile:
     variants = [
-        Variant(made.name, made.average_bps, made.peak_bps, made.width, made.height, made.codec, frame_rate)
+        Variant(made.name, made.average_bps, made.peak_bps, made.width, made.height, made.codec, made.frame_rate)
         for made in renditions
     ]
     audio = (sound.stream.average_bps, sound.stream.peak_bps) if sound.stream else None

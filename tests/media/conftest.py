@@ -86,13 +86,12 @@ def make_all(
     assembled = assemble(chunks, pieces_of, facts, rungs, with_proxy=with_proxy, limits=limits, folder=out, tools=tools)
     audio = encode_audio(source, facts, folder=out, **common)
     film = mux(next(iter(assembled.rungs.values())).path, audio, out / FILM_NAME, tools) if rungs else None
-    rate = assembled.frames / assembled.duration_s
     variants = []
     for rung in rungs:
         made = assembled.rungs[rung.name]
         (out / playlist_name(rung.name)).write_text(media_playlist(made.track))
         bps = (made.track.average_bps, made.track.peak_bps)
-        variants.append(Variant(rung.name, *bps, rung.width, rung.height, made.codec, rate))
+        variants.append(Variant(rung.name, *bps, rung.width, rung.height, made.codec, made.frame_rate))
     sound = track_of(audio, AUDIO) if audio else None
     if sound:
         (out / playlist_name(AUDIO)).write_text(media_playlist(sound))

@@ -244,7 +244,9 @@ def made(scenes: int) -> tuple[Transcoded, DetectedShots, Stills, EncoderSpec, l
     """Make the results of all stages for a video of this many one-second scenes."""
     file = StoredFile(key="k", size_bytes=1, etag="e")
     stream = {"file": file, "playlist": file, "average_bps": 1, "peak_bps": 2}
-    rendition = Rendition(name="36p", width=64, height=36, fingerprint="r", codec="avc1.64001f", **stream)
+    rendition = Rendition(
+        name="36p", width=64, height=36, fingerprint="r", codec="avc1.64001f", frame_rate="25", **stream
+    )
     transcoded = Transcoded(
         fingerprint="t",
         duration_s=str(scenes),

@@ -120,6 +120,7 @@ def indexed_video(settings: Settings, store: ObjectStore, put: Callable[..., Non
                     height=360,
                     fingerprint="r1",
                     codec="avc1.64001f",
+                    frame_rate=Decimal(24),
                     file=film,
                     playlist=keep("360p.m3u8", b"#EXTM3U 360p", "application/vnd.apple.mpegurl"),
                     average_bps=1_000,
