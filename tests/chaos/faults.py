@@ -165,10 +165,11 @@ def _armed(fault: Fault, moments: tuple[Moment, ...], writes: tuple[str, ...] = 
 
 
 def _unbegun(rig: Rig) -> str | None:
+    """Give a video that is about to begin, but not the very next one, which may do so before it is armed."""
     found = rig.rows(
-        "SELECT id::text FROM video WHERE attempt = 0 AND status IN ('uploading', 'validating') ORDER BY created_at DESC LIMIT 1"
+        "SELECT id::text FROM video WHERE attempt = 0 AND status IN ('uploading', 'validating') ORDER BY created_at LIMIT 2"
     )
-    return found[0][0] if found else None
+    return found[-1][0] if found else None
 
 
 KINDS |= {
