@@ -207,8 +207,8 @@ def account(running: Rig, tally: Tally) -> None:
     left = soon(lambda: not running.flows() or None, 60)
     tally.problems += [] if left else [f"flow processes that do not end: {running.flows()}"]
     tally.problems += orphans(running, {video["id"] for video in found})
-    tally.problems += [f"left in scratch: {path}" for path in running.live.settings.scratch_dir.glob("*/*")]
-    tally.problems += [f"left in scratch: {path}" for path in running.live.settings.scratch_dir.glob("*")]
+    tally.problems += [f"left in scratch: {path}" for path in running.scratch.glob("*/*")]
+    tally.problems += [f"left in scratch: {path}" for path in running.scratch.glob("*")]
     tally.problems += rows_that_name_nothing(running)
     running_rows = running.rows(
         "SELECT count(*) FROM stage_run s JOIN video v ON v.id = s.video_id "

@@ -10,7 +10,7 @@ import psutil
 import psycopg
 
 from core.faults import SCRATCH, TAKEN, WRITES, Fault, Moment, armed
-from tests.chaos.rig import Rig, soon
+from tests.chaos.rig import SMALL_BYTES, Rig, soon
 from tests.chaos.webhook import Mode
 
 Harm = Callable[[Rig, random.Random], bool]
@@ -122,16 +122,17 @@ def _fill_scratch(rig: Rig, _chance: random.Random) -> bool:
     def refused() -> int:
         return int(rig.rows("SELECT count(*) FROM stage_run WHERE error_class = 'ScratchFull'")[0][0])
 
-    if not rig.small_scratch or not soon(rig.flows, TARGET_WITHIN_S):
+    # Only ever a disk of its own: filling the machine's would harm everybody on it.
+    if not rig.small_scratch or not rig.scratch.is_mount() or not soon(rig.flows, TARGET_WITHIN_S):
         return False
-    before, ballast = soon(lambda: [refused()], TARGET_WITHIN_S), rig.live.settings.scratch_dir / "ballast"
+    before, ballast = soon(lambda: [refused()], TARGET_WITHIN_S), rig.scratch / "ballast"
     try:
         with suppress(OSError), ballast.open("wb", buffering=0) as file:
-            while file.write(bytes(1 << 20)):
-                pass
+            for _ in range(SMALL_BYTES >> 20):
+                file.write(bytes(1 << 20))
         return before is not None and bool(soon(lambda: refused() > before[0], TARGET_WITHIN_S))
     finally:
-        ballast.unlink()
+        ballast.unlink(missing_ok=True)
 
 
 def _line(mode: Mode) -> Harm:

@@ -56,10 +56,10 @@ def soon(look: Callable[[], T | None], within_s: float, every_s: float = 0.1) ->
 class Rig:
     """One stack, and hands that can break it."""
 
-    def __init__(self, data: Path, line: Line, *, small_scratch: bool) -> None:
+    def __init__(self, data: Path, line: Line, scratch: Path, *, small_scratch: bool) -> None:
         self.data, self.line = data, line
-        #: Scratch is a disk of its own that a fault can fill.
-        self.small_scratch = small_scratch
+        #: Where the stack's flows keep media in work, and whether that is a small disk of its own, which a fault may fill.
+        self.scratch, self.small_scratch = scratch, small_scratch
         self.live = Live(data)
         self.faults = faults_of(data)
         line.target = f"{self.live.settings.service.url}{EVENTS_PATH}"
@@ -130,10 +130,10 @@ def rig(environment: dict[str, str] | None = None) -> Iterator[Rig]:
         data = (Path(folder) / "data").resolve()
         faults_of(data).mkdir()
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(("DAILIES_", "PREFECT_"))}
-        small = stopping.enter_context(small_disk(Path(folder) / "scratch"))
-        scratch = {"DAILIES_SCRATCH": str(Path(folder) / "scratch")}
-        given = {**inherited, **TINY, **scratch, **(environment or {}), WEBHOOK: line.url}
-        given[VARIABLE] = str(faults_of(data))
+        scratch = Path(folder) / "scratch"
+        small = stopping.enter_context(small_disk(scratch))
+        given = {**inherited, **TINY, **(environment or {}), WEBHOOK: line.url}
+        given |= {"DAILIES_SCRATCH": str(scratch), VARIABLE: str(faults_of(data))}
         said = Path(folder) / "supervisor.log"
         with said.open("wb") as output:
             supervisor = subprocess.Popen(
@@ -149,7 +149,7 @@ def rig(environment: dict[str, str] | None = None) -> Iterator[Rig]:
             up = soon(lambda: supervisor.poll() is not None or stack.status(data).phase is Phase.UP, UP_WITHIN_S)
             if not up or supervisor.poll() is not None:
                 raise RuntimeError(f"the stack did not start:\n{said.read_text()}")
-            running = Rig(data, line, small_scratch=small)
+            running = Rig(data, line, scratch, small_scratch=small)
             try:
                 yield running
             finally:
