@@ -49,6 +49,7 @@ def transcoded(ticket: Ticket, settings: Settings, store: ObjectStore) -> Transc
                 codec="avc1.64001f",
                 file=put(f"{rung.name}.mp4"),
                 playlist=put(f"{rung.name}.m3u8"),
+                frame_rate=Decimal(25),
                 average_bps=1,
                 peak_bps=2,
             )

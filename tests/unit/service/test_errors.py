@@ -4,9 +4,20 @@ from collections.abc import Iterator
 
 import pytest
 
-from core.errors import DailiesError, InvalidMedia, NotFound, StorageUnavailable, TransientError, UnreadablePicture
+from core.errors import (
+    DailiesError,
+    InvalidMedia,
+    NotFound,
+    SpaceInUse,
+    StorageUnavailable,
+    TransientError,
+    UnreadablePicture,
+)
 from service.errors import Refused, TooLarge, UnsatisfiableRange, answer_for
 from service.webhook import accepted_forms
+
+#: What the caller did, told with its details.
+TOLD = (Refused, NotFound, UnreadablePicture, SpaceInUse)
 
 
 def descendants(kind: type[DailiesError]) -> Iterator[type[DailiesError]]:
@@ -26,9 +37,9 @@ def test_every_error_has_a_status_and_a_sentence(kind: type[DailiesError]) -> No
     status, code, sentence = answer_for(made(kind))
     assert 400 <= status < 600
     assert code
-    assert sentence.endswith((".", "!")) or issubclass(kind, (Refused, NotFound, UnreadablePicture))
+    assert sentence.endswith((".", "!")) or issubclass(kind, TOLD)
     assert (status == 503) >= issubclass(kind, TransientError)
-    if not issubclass(kind, (Refused, NotFound, UnreadablePicture)):
+    if not issubclass(kind, TOLD):
         assert "secret-host" not in sentence
 
 
