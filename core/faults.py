@@ -19,7 +19,7 @@ VARIABLE: Final = "DAILIES_FAULTS"
 #: The plan is none, but what comes after it relies on it all the same.
 WRITES: Final = (
     *("begin", Stage.VALIDATE, "accept", "plan", Part.SOUND, Part.CHUNK),
-    *(stage for stage in Stage if stage is not Stage.VALIDATE),
+    *(Stage.TRANSCODE, Stage.SHOTS, Stage.STILLS, "spaces", Stage.EMBED, Stage.PUBLISH),
     "reject",
 )
 #: Not a write: the source is about to be copied to scratch.

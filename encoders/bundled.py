@@ -27,15 +27,13 @@ CPU_BATCH: Final = 8
 ACCELERATOR_BATCH: Final = 128
 #: The network halves its input five times.
 STEP_PX: Final = 32
-SHORT_SIDE_PX: Final = 224
-LONG_SIDE_PX: Final = 448
+SHORT_SIDE_PX: Final = 256
+LONG_SIDE_PX: Final = 512
 #: Normalisation the weights were trained with, on 0-255 (efficientnet_lite_builder.py, MEAN_RGB, STDDEV_RGB).
 MEAN: Final = 127.0
 DEVIATION: Final = 128.0
 #: Video frames are not ImageNet photographs and the network is too sure of itself on them.
 TEMPERATURE: Final = 2.0
-#: Classes whose names make up the vector; the long tail of the posterior is noise.
-TOP_CLASSES: Final = 50
 
 
 class BundledEncoder:
@@ -54,7 +52,7 @@ class BundledEncoder:
         self._text_network: MiniLM | None = None
 
     def preprocess(self, frames: Frames) -> Tensor:
-        """Scale whole frames to (n, 3, height, width), short side 224, about -1 to 1."""
+        """Scale whole frames to (n, 3, height, width), short side 256, about -1 to 1."""
         # Frames cut out of a pipe's bytes are read-only, which torch warns of: those are copied.
         writable = np.require(frames, requirements=["C", "W"])
         pixels = torch.from_numpy(writable).to(self._device).permute(0, 3, 1, 2).float()
@@ -71,9 +69,7 @@ class BundledEncoder:
     @torch.inference_mode()
     def _forward(self, frames: Frames) -> Vectors:
         logits = self._network(self.preprocess(frames)).float()
-        best, classes = (logits / TEMPERATURE).topk(TOP_CLASSES, dim=1)
-        # Softmax over the best only is the whole posterior cut off and made to sum to one again.
-        weights = torch.zeros_like(logits).scatter(1, classes, best.softmax(dim=1))
+        weights = (logits / TEMPERATURE).softmax(dim=1)
         rows: Vectors = functional.normalize(weights @ self._classes, dim=1).cpu().numpy()
         return rows
 

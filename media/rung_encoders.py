@@ -34,7 +34,6 @@ _HIGH_DEPTH, _TWELVE = 0x40, 0x20
 
 def rung_args(rung: Rung, settings: MediaSettings) -> list[str]:
     """Build the encoder options of one rung: capped constant quality, keyframes only where they are forced."""
-    av1_preset, nvenc_preset = _SPEEDS[settings.preset]
     cap = ["-maxrate", f"{rung.max_bitrate_kbps}k", "-bufsize", f"{2 * rung.max_bitrate_kbps}k"]
     match settings.encoder:
         case "libx264":
@@ -42,12 +41,14 @@ def rung_args(rung: Rung, settings: MediaSettings) -> list[str]:
             # No keyframe of its own at a cut.
             return [*options, "-sc_threshold", "0", "-pix_fmt", "yuv420p", "-profile:v", "high"]
         case "h264_nvenc":
+            _, nvenc_preset = _SPEEDS[settings.preset]
             options = ["-c:v", "h264_nvenc", "-preset", nvenc_preset, "-tune", "hq", "-rc", "vbr"]
             options += ["-cq", str(rung.crf), "-b:v", "0", *cap]
             # Forced keyframes would be plain I pictures, from which a player cannot begin.
             options += ["-forced-idr", "1", "-no-scenecut", "1"]
             return [*options, "-pix_fmt", "yuv420p", "-profile:v", "high"]
         case "libsvtav1":
+            av1_preset, _ = _SPEEDS[settings.preset]
             crf = min(_AV1_CRF_MOST, rung.crf + _AV1_CRF_MORE)
             options = ["-c:v", "libsvtav1", "-preset", av1_preset, "-crf", str(crf), *cap]
             return [*options, "-svtav1-params", "scd=0", "-pix_fmt", "yuv420p"]

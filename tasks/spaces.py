@@ -8,6 +8,7 @@ from prefect import get_run_logger, task
 from prefect.results import ResultRecord  # type: ignore[attr-defined]  # re-exported without saying so
 from pydantic import ValidationError
 
+from core import faults
 from core.errors import MissingDependency, ObjectMissing
 from core.settings import EncoderSettings, get_settings
 from core.stages import Stage
@@ -33,8 +34,8 @@ class Published(Value):
     encoder: EncoderSettings
 
 
-@task(name="open spaces", task_run_name="open spaces", **NEVER_CACHED)
-def open_spaces() -> list[EncoderSettings]:
+@task(name="spaces", task_run_name="open spaces", **NEVER_CACHED)
+def open_spaces(ticket: Ticket) -> list[EncoderSettings]:
     """Make the space of the configured encoder when it is new; say how to load the encoder of every space, ours first.
 
     A space whose encoder is not on this machine is left out: its coverage then says what it lacks.
@@ -47,6 +48,8 @@ def open_spaces() -> list[EncoderSettings]:
     with transaction(settings.database) as session:
         spaces.register(session, own, settings.encoder.name)
         every = spaces.every_space(session)
+        faults.reached("spaces", faults.Moment.BEFORE, ticket.video_id)
+    faults.reached("spaces", faults.Moment.AFTER, ticket.video_id)
     found = [settings.encoder]
     for space in every:
         ensure_index(settings.database, space)

@@ -28,6 +28,8 @@ Point = tuple[str, Moment]
 #: Stages whose result is kept, in order; publish is done again by every attempt.
 KEPT = [stage for stage in Stage if stage is not Stage.PUBLISH]
 ORDER: list[Point] = [(write, moment) for write in WRITES if write != "reject" for moment in Moment]
+#: Filling one more space for an indexed video: one reads, one commits once; tests/integration/test_embed_video.py.
+OTHER_FLOWS = {"read what is published", "add vectors"}
 #: So many kills a video, so that several videos go through theirs side by side.
 LANES = 6
 
@@ -99,7 +101,7 @@ def task_names() -> Iterator[str]:
 
 
 def test_every_task_is_a_boundary_with_a_case():
-    assert set(task_names()) == set(WRITES)
+    assert set(task_names()) - OTHER_FLOWS == set(WRITES)
 
 
 @pytest.mark.timeout(400)

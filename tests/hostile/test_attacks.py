@@ -27,12 +27,11 @@ _MAGENTA = (200, 80, 200)
 #: Where one verdict alone is right; any other attack may be rejected for any reason, or be a film like others.
 EXPECTED = {
     "hls-absolute": "playlist_not_allowed",
-    "sdp-like-boxes": "playlist_not_allowed",
     "pixels-untold": "too_many_pixels",
     "pixels-h264": "too_many_pixels",
     "pictures-fast": "frame_rate_too_high",
     "hours-movie": INDEXED,
-    "hours-media": INDEXED,
+    "hours-media": "implausible_header",
     "hours-mkv": INDEXED,
     "hours-one-picture": "too_long",
     "edits-repeated": "implausible_header",

@@ -107,8 +107,10 @@ def keep(store: ObjectStore, video_id: UUID, stage: Stage, made: Value) -> None:
 
 
 def test_a_space_is_filled_from_the_proxy_without_source_or_new_attempt(configured: Settings, video_id: UUID) -> None:
+    with transaction(configured.database) as session:
+        ticket = attempts.beside(session, video_id)
     with disable_run_logger():
-        opened = open_spaces.fn()
+        opened = open_spaces.fn(ticket)
     assert opened == [configured.encoder]  # nobody has the older one on this machine
     published = read_published.fn(video_id, "newer")
     assert (published.detected.fingerprint, published.encoder) == ("s1", configured.encoder)
