@@ -1,8 +1,9 @@
 """Text-to-video recall of the bundled encoder on real footage, beside the plain form it grew from.
 
 `python -m benchmarks.bundled_encoder` reads the videos in the folder DAILIES_SAMPLES and the queries in
-benchmarks/queries/real_footage.json, which were written down before the first result. Choices were
-made on one half of the queries; the other half, drawn by the hash of the text, was looked at afterwards.
+benchmarks/queries/real_footage.json, which were written down before the first result. Choices are
+made on one half of the queries; figures of the other half, drawn by the hash of the text, were printed beside them all
+along, so neither half is unseen: a claim about new footage needs new queries.
 """
 
 import hashlib
