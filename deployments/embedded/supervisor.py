@@ -52,6 +52,7 @@ class Supervisor:
         self._say = say
         self._phase = Phase.STARTING
         self._recorded: object = None
+        self._told_of_disk = False
         self._stops = 0
         self._logs_checked = time.monotonic()
 
@@ -183,8 +184,15 @@ class Supervisor:
     def _publish(self) -> None:
         seen = (self._phase, tuple(kept.status() for kept in self._kept))
         if seen != self._recorded:
-            self._recorded = seen
-            self._record(*seen)
+            try:
+                self._record(*seen)
+            except OSError as error:
+                # A full disk must not end what still runs; it is written as soon as there is room.
+                if not self._told_of_disk:
+                    self._say(f"the state of the stack cannot be written: {error.strerror}; the parts go on")
+                self._told_of_disk = True
+                return
+            self._recorded, self._told_of_disk = seen, False
 
     def _bound_logs(self) -> None:
         if time.monotonic() - self._logs_checked > _LOG_CHECK_S:

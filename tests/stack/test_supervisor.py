@@ -6,6 +6,7 @@ import pytest
 
 from deployments.embedded import stack
 from deployments.embedded.kept import describe_exit, pause_s
+from deployments.embedded.layout import Layout
 from deployments.embedded.processes import is_alive
 from deployments.embedded.state import PartState, Phase
 from tests.stack.conftest import StandIn, wait_until
@@ -48,6 +49,25 @@ def test_a_part_that_dies_is_started_again_and_told_about(stand_in: StandIn):
     assert (one.last_exit, two.restarts) == ("signal SIGKILL", 0)
     assert one.pid not in {None, before["one"]}
     assert two.pid == before["two"]
+
+
+def test_a_disk_that_takes_nothing_more_does_not_end_the_stack(stand_in: StandIn):
+    process = stand_in.up("steady")
+    before = stand_in.pids["one"]
+    assert before is not None
+    children = {child.pid for child in psutil.Process(process.pid).children()}
+    state = Layout.of(stand_in.data).state
+    draft = state.with_name(f".{state.name}.new")
+    draft.mkdir()  # what cannot be replaced stands for what cannot be written
+    os.kill(before, signal.SIGKILL)
+    wait_until(
+        lambda: bool({child.pid for child in psutil.Process(process.pid).children()} - children), "it is started again"
+    )
+    assert process.poll() is None
+    draft.rmdir()
+    wait_until(
+        lambda: stand_in.status.parts[0].restarts == 1 and stand_in.status.is_up, "it is told when there is room"
+    )
 
 
 def test_stopping_leaves_no_grandchild_behind(stand_in: StandIn):
