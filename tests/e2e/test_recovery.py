@@ -99,6 +99,14 @@ def test_a_failed_run_tells_its_page_and_a_person_what_happened(
     }
 
 
+@pytest.mark.parametrize("deployment", ["reconcile/scheduled", "redrive/by-hand"])
+def test_our_own_upkeep_runs_from_the_prefect_ui(live: "Live", deployment: str):
+    found = live.prefect.get(f"/deployments/name/{deployment}").raise_for_status().json()
+    made = live.prefect.post(f"/deployments/{found['id']}/create_flow_run", json={}).raise_for_status().json()
+    ended = live.ended_run(made["id"])
+    assert ended["state"]["type"] == "COMPLETED", ended["state"]
+
+
 def test_a_run_that_prefect_lost_is_asked_for_again(live: "Live", make_clip: Callable[..., Path]):
     video_id, taken = set_off(live, make_clip("run-lost.mp4", seconds=0.5), "accept", Moment.AFTER, Fault.KILL)
     live.wait_for(taken.exists, "the kill", 60)

@@ -29,5 +29,11 @@ def test_an_entry_point_imports_in_a_fresh_interpreter_and_loads_no_network(modu
     assert loaded(f"import {module}").isdisjoint({"torch", "transformers"})
 
 
+@pytest.mark.parametrize("module", [name for name in ENTRY_POINTS if name.startswith("flows.")])
+def test_every_flow_knows_the_block_that_keeps_results(module: str):
+    # The worker names it to every run; a process that does not know its class ends before the flow begins.
+    assert "tasks.result_store" in loaded(f"import {module}")
+
+
 def test_help_is_quick_because_nothing_slow_is_imported():
     assert loaded("import cli.main").isdisjoint({"prefect", "sqlalchemy", "numpy", "minio"})
