@@ -60,4 +60,5 @@ def test_a_part_that_is_lost_mid_run_comes_back_and_the_run_goes_on(
     times = {stage["stage"]: stage["attempts"] for stage in done["stages"]}
     assert times["validate"] == 1, "what was finished is not done again"
     if name == "worker":
-        assert live.run(done["flow_run_id"])["run_count"] == 1, "its flow process does not need it"
+        # Killed, it leaves its flow processes alone; asked to end, it ends them first, and the missing heartbeat is noticed.
+        assert live.run(done["flow_run_id"])["run_count"] == (1 if number is signal.SIGKILL else 2)
