@@ -98,6 +98,17 @@ def owned(session: Session, ticket: Ticket) -> Video:
     return video
 
 
+def require_newest(session: Session, ticket: Ticket) -> None:
+    """Let only the newest attempt begin more work; nothing is locked, so what it writes asks again.
+
+    Raises:
+        Superseded: a newer attempt owns the video, or it was deleted (permanent).
+    """
+    newest = session.scalar(select(Video.attempt).where(Video.id == ticket.video_id))
+    if newest != ticket.attempt:
+        raise Superseded(f"A newer attempt owns video {ticket.video_id}; attempt {ticket.attempt} changes nothing.")
+
+
 def owned_and_open(session: Session, ticket: Ticket) -> Video:
     """Lock the video for this attempt, which has not ended: after a verdict or an error only `begin` goes on.
 

@@ -20,7 +20,7 @@ from core.failures import describe
 from core.settings import get_settings
 from core.stages import Part, Stage
 from core.values import Ticket
-from models import ledger
+from models import attempts, ledger
 from models.ledger import Share
 from models.session import transaction
 from storage import keys
@@ -110,6 +110,8 @@ def entered(ticket: Ticket, stage: Stage, fingerprint: str | None, share: Share 
     """Keep one execution of a stage in the ledger, however it ends; give its entry."""
     settings = get_settings().database
     with transaction(settings) as session:
+        # A process that was thought dead, and wakes, ends here: the ledger tells of the newest attempt alone.
+        attempts.require_newest(session, ticket)
         entry = ledger.start(session, ticket, stage, fingerprint, flow_run_id(), share)
     token = _entry.set(entry)
     try:
