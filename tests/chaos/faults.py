@@ -5,6 +5,7 @@ import signal
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 
 import psutil
 import psycopg
@@ -12,6 +13,7 @@ import psycopg
 from core.faults import SCRATCH, TAKEN, WRITES, Fault, Moment, armed
 from tests.chaos.rig import SMALL_BYTES, Rig, soon
 from tests.chaos.webhook import Mode
+from tests.conftest import PATIENCE
 
 Harm = Callable[[Rig, random.Random], bool]
 KINDS: dict[str, Harm] = {}
@@ -19,6 +21,8 @@ KINDS: dict[str, Harm] = {}
 FROZEN_S = (3.0, 8.0)
 #: Seconds that a fault waits for something to hit.
 TARGET_WITHIN_S = 25.0
+#: Seconds that a fault armed at a write waits for its video to come there.
+ARMED_S = 10.0
 PARTS = ("service", "postgres", "store", "prefect", "worker")
 
 
@@ -151,26 +155,41 @@ KINDS |= {f"{mode} webhooks": _line(mode) for mode in (Mode.DROP, Mode.REPEAT, M
 
 def _armed(fault: Fault, moments: tuple[Moment, ...], writes: tuple[str, ...] = WRITES) -> Harm:
     def harm(rig: Rig, chance: random.Random) -> bool:
-        video_id = soon(lambda: _unbegun(rig), TARGET_WITHIN_S)
-        if not video_id:
-            return False
-        write = chance.choice([write for write in writes if write != "reject"])
-        file = armed(rig.faults, video_id, write, chance.choice(moments))
-        file.write_text(fault)
-        if soon(file.with_name(file.name + TAKEN).exists, 2 * TARGET_WITHIN_S):
-            return True
-        file.unlink(missing_ok=True)
-        return file.with_name(file.name + TAKEN).exists()
+        deadline = time.monotonic() + 2 * TARGET_WITHIN_S * PATIENCE
+        while time.monotonic() < deadline:
+            found = soon(lambda: _on_their_way(rig), TARGET_WITHIN_S)
+            if not found:
+                return False
+            points = [
+                armed(rig.faults, video_id, write, moment)
+                for video_id in found
+                for write in writes
+                for moment in moments
+                if write != "reject"
+            ]
+            file = chance.choice([point for point in points if not _taken(point).exists()])
+            file.write_text(fault)
+            # It may have passed that write already, or wait for its turn: then another one is tried.
+            if soon(_taken(file).exists, ARMED_S):
+                return True
+            file.unlink(missing_ok=True)
+            if _taken(file).exists():
+                return True
+        return False
 
     return harm
 
 
-def _unbegun(rig: Rig) -> str | None:
-    """Give a video that is about to begin, but not the very next one, which may do so before it is armed."""
+def _taken(file: Path) -> Path:
+    return file.with_name(file.name + TAKEN)
+
+
+def _on_their_way(rig: Rig) -> list[str]:
+    """Give the videos that are worked on, and the next ones."""
     found = rig.rows(
-        "SELECT id::text FROM video WHERE attempt = 0 AND status IN ('uploading', 'validating') ORDER BY created_at LIMIT 2"
+        "SELECT id::text FROM video WHERE status IN ('validating', 'processing') ORDER BY attempt = 0, created_at LIMIT 6"
     )
-    return found[-1][0] if found else None
+    return [row[0] for row in found]
 
 
 KINDS |= {
