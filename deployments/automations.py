@@ -64,7 +64,8 @@ def automations(ours: ResourceSpecification) -> list[AutomationCore]:
             trigger=EventTrigger(
                 match=_ANY_RUN,
                 match_related=ours,
-                after={"prefect.flow-run.Pending"},
+                # A run is Pending under several names, one after the other: each begins the wait anew.
+                after={f"prefect.flow-run.{name}" for name in ("Pending", "Submitting", "InfrastructurePending")},
                 expect={"prefect.flow-run.*"},
                 for_each=_EACH_RUN,
                 posture=Posture.Proactive,

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.client.schemas.objects import FlowRun, State, StateType
-from prefect.states import Failed
+from prefect.states import Crashed, Failed
 
 from core.errors import WorkflowRefused
 from core.settings import Settings
@@ -32,6 +32,8 @@ logger = logging.getLogger(__name__)
 RESUME_AFTER_S: Final = (5, 30, 120)
 #: Seconds that a final state may be newer than the row that should follow it.
 GRACE_S: Final = 15
+#: Seconds that a run may stay with a worker before it starts. The automation waits for three minutes; its events may be lost.
+STUCK_S: Final = 300
 #: Videos looked at in one query.
 BATCH: Final = 200
 
@@ -45,8 +47,21 @@ class Action(StrEnum):
     REQUEST = "request"
     #: Its run crashed: set it to scheduled.
     RESUME = "resume"
+    #: Its run was taken by a worker that never started it, and no automation noticed: mark it crashed.
+    CRASH = "crash"
     #: Its run ended: mark it failed, for a person to rerun.
     FAIL = "fail"
+
+
+#: What a video needs whose run is so, and after how many seconds.
+_NEEDS: Final[dict[StateType | None, tuple[Action, float]]] = {
+    None: (Action.REQUEST, GRACE_S),
+    StateType.PENDING: (Action.CRASH, STUCK_S),
+    StateType.FAILED: (Action.FAIL, GRACE_S),
+    StateType.CANCELLED: (Action.FAIL, GRACE_S),
+    # Completed, and yet the row says otherwise: the row comes from a backup, or a rerun never reached Prefect.
+    StateType.COMPLETED: (Action.RESUME, GRACE_S),
+}
 
 
 def action_for(state: StateType | None, age_s: float, auto_resumes: int) -> Action:
@@ -57,18 +72,12 @@ def action_for(state: StateType | None, age_s: float, auto_resumes: int) -> Acti
         age_s: seconds since the run entered that state, or since it was asked for.
         auto_resumes: automatic resumes since a person last asked.
     """
-    if state is None:
-        return Action.REQUEST if age_s >= GRACE_S else Action.NOTHING
     if state is StateType.CRASHED:
         if auto_resumes >= len(RESUME_AFTER_S):
             return Action.FAIL if age_s >= RESUME_AFTER_S[0] else Action.NOTHING
         return Action.RESUME if age_s >= RESUME_AFTER_S[auto_resumes] else Action.NOTHING
-    if state in (StateType.FAILED, StateType.CANCELLED):
-        return Action.FAIL if age_s >= GRACE_S else Action.NOTHING
-    if state is StateType.COMPLETED:
-        # Completed, and yet the row says otherwise: the row comes from a backup, or a rerun never reached Prefect.
-        return Action.RESUME if age_s >= GRACE_S else Action.NOTHING
-    return Action.NOTHING
+    action, after_s = _NEEDS.get(state, (Action.NOTHING, 0.0))
+    return action if age_s >= after_s else Action.NOTHING
 
 
 def settle(settings: Settings) -> dict[Action, int]:
@@ -132,6 +141,11 @@ def _take(settings: Settings, action: Action, video: LiveVideo, run: FlowRun | N
         with transaction(settings.database) as session:
             mine = count_auto_resume(session, video.video_id, video.auto_resumes)
         return mine and reschedule(run.id)
+    if action is Action.CRASH and run is not None and run.state is not None and _is_still(run.id, run.state):
+        with prefect_client() as client:
+            died: State[Any] = Crashed(message="Taken by a worker that never started it.")
+            client.set_flow_run_state(run.id, died, force=True)
+        return True
     if action is Action.FAIL and run is not None and run.state is not None:
         return _give_up(settings, video, run, run.state)
     return False

@@ -4,12 +4,13 @@ import importlib.util
 import os
 import platform
 import shutil
+import signal
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Final
 
-from core.errors import DailiesError, MissingDependency
+from core.errors import DailiesError, MissingDependency, TransientError
 from core.settings import MediaSettings
 from media import launcher
 
@@ -53,6 +54,7 @@ def find_tools(settings: MediaSettings) -> Tools:
 
     Raises:
         MissingDependency: one of them is nowhere, or does not run (permanent).
+        EncoderKilled, EncoderStalled: one was ended while it told its version (transient).
     """
     ffmpeg = _locate("ffmpeg", settings.ffmpeg)
     ffprobe = _locate("ffprobe", settings.ffprobe)
@@ -87,6 +89,10 @@ def _from_wheel(name: str) -> Path | None:
     return None
 
 
+#: Signals by which a program that does not suit this machine ends itself.
+_OWN_CRASH: Final = (signal.SIGILL, signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT)
+
+
 @cache
 def _ask(ffmpeg: Path, ffprobe: Path, stall_timeout_s: float, threads: int) -> Tools:
     try:
@@ -103,6 +109,8 @@ def _ask(ffmpeg: Path, ffprobe: Path, stall_timeout_s: float, threads: int) -> T
             threads=threads,
         )
     except DailiesError as error:
+        if isinstance(error, TransientError) and getattr(error, "signum", None) not in _OWN_CRASH:
+            raise  # somebody ended it, or the machine is too busy
         said = " ".join(str(error).splitlines())
         raise MissingDependency(f"{ffmpeg} or {ffprobe} does not run ({said}); {_MEND}") from error
 

@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 from prefect.client.schemas.objects import State, StateType
 
-from dispatch.settle import GRACE_S, RESUME_AFTER_S, Action, action_for, standing
+from dispatch.settle import GRACE_S, RESUME_AFTER_S, STUCK_S, Action, action_for, standing
 from models.reconciling import LiveVideo
 from models.states import Queue
 
@@ -16,7 +16,8 @@ TABLE = [
     (None, 0.0, 0, Action.NOTHING),
     (None, GRACE_S, 0, Action.REQUEST),
     (StateType.SCHEDULED, LATER, 0, Action.NOTHING),
-    (StateType.PENDING, LATER, 0, Action.NOTHING),
+    (StateType.PENDING, STUCK_S - 1, 0, Action.NOTHING),
+    (StateType.PENDING, STUCK_S, 0, Action.CRASH),  # its worker died before it started
     (StateType.RUNNING, LATER, 3, Action.NOTHING),
     (StateType.PAUSED, LATER, 0, Action.NOTHING),
     (StateType.CANCELLING, LATER, 0, Action.NOTHING),

@@ -1,9 +1,12 @@
 """Which events the automations look at, judged by the Prefect server's own matching."""
 
 import datetime as dt
+from collections.abc import Callable
 from uuid import UUID, uuid4
 
 import pytest
+from prefect import states
+from prefect.client.schemas.objects import State
 from prefect.server.events.schemas.automations import EventTrigger
 from prefect.server.events.schemas.events import ReceivedEvent
 
@@ -47,6 +50,12 @@ def test_a_run_is_watched_from_its_first_sign_of_life(name: str):
     heartbeat, *_ = triggers()
     assert heartbeat.starts_after(f"prefect.flow-run.{name}")
     assert heartbeat.expects(f"prefect.flow-run.{name}"), "and the next one begins the wait anew"
+
+
+@pytest.mark.parametrize("make", [states.Pending, states.Submitting, states.InfrastructurePending])
+def test_a_run_that_never_starts_is_watched_under_every_name_of_pending(make: Callable[[], State]):
+    _, pending, *_ = triggers()
+    assert pending.starts_after(f"prefect.flow-run.{make().name}")
 
 
 def covers(trigger: EventTrigger, seen: ReceivedEvent) -> bool:
