@@ -160,20 +160,16 @@ def _armed(fault: Fault, moments: tuple[Moment, ...], writes: tuple[str, ...] = 
             found = soon(lambda: _on_their_way(rig), TARGET_WITHIN_S)
             if not found:
                 return False
-            points = [
-                armed(rig.faults, video_id, write, moment)
-                for video_id in found
-                for write in writes
-                for moment in moments
-                if write != "reject"
-            ]
-            file = chance.choice([point for point in points if not _taken(point).exists()])
-            file.write_text(fault)
-            # It may have passed that write already, or wait for its turn: then another one is tried.
-            if soon(_taken(file).exists, ARMED_S):
-                return True
-            file.unlink(missing_ok=True)
-            if _taken(file).exists():
+            video_id, moment = chance.choice(found), chance.choice(moments)
+            points = [armed(rig.faults, video_id, write, moment) for write in writes if write != "reject"]
+            points = [point for point in points if not _taken(point).exists()]
+            for point in points:
+                point.write_text(fault)
+            # It happens at the write that the video comes to next; one that waits for its turn may come to none.
+            hit = soon(lambda points=points: any(_taken(point).exists() for point in points), ARMED_S)  # type: ignore[misc]
+            for point in points:
+                point.unlink(missing_ok=True)
+            if hit:
                 return True
         return False
 
@@ -187,7 +183,7 @@ def _taken(file: Path) -> Path:
 def _on_their_way(rig: Rig) -> list[str]:
     """Give the videos that are worked on, and the next ones."""
     found = rig.rows(
-        "SELECT id::text FROM video WHERE status IN ('validating', 'processing') ORDER BY attempt = 0, created_at LIMIT 6"
+        "SELECT id::text FROM video WHERE status IN ('validating', 'processing') ORDER BY attempt = 0, created_at LIMIT 4"
     )
     return [row[0] for row in found]
 
