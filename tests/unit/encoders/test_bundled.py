@@ -62,11 +62,11 @@ def test_one_instance_serves_the_whole_process(encoder):
 @pytest.mark.parametrize(
     ("frame", "network"),
     [
-        ((224, 398), (224, 384)),  # 16:9
-        ((1080, 1920), (224, 384)),
-        ((398, 224), (384, 224)),  # portrait
-        ((100, 100), (224, 224)),
-        ((224, 2000), (224, 448)),  # a banner is squeezed
+        ((224, 398), (256, 448)),  # 16:9
+        ((1080, 1920), (256, 448)),
+        ((398, 224), (448, 256)),  # portrait
+        ((100, 100), (256, 256)),
+        ((224, 2000), (256, 512)),  # a banner is squeezed
     ],
 )
 def test_whole_frames_keep_their_shape_within_limits(encoder, frame, network):
