@@ -15,10 +15,10 @@ $(READY): pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
 	touch $@
 
-setenv: $(READY) ## write the secrets that docker-compose.yml needs to .env; what is there stays
-	$(BIN)/python -m deployments.compose.env
+setup: $(READY) ## install everything into .venv
 
-up: $(READY) ## install everything into .venv
+env: $(READY) ## write the secrets that docker-compose.yml needs to .env; what is there stays
+	$(BIN)/python -m deployments.compose.env
 
 demo: $(READY) ## compose a film, turn it into scenes, search them
 	$(BIN)/dailies demo $(ARGS)

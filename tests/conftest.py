@@ -22,6 +22,7 @@ from deployments.embedded.layout import Layout
 from deployments.embedded.leftovers import leftovers
 from media.tools import find_tools
 from storage.client import ObjectStore
+from tests.chromium import browser, page  # noqa: F401 - fixtures for whoever asks
 
 T = TypeVar("T")
 

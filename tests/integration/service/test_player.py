@@ -18,7 +18,6 @@ from encoders.catalog import spec_for
 from media.tools import find_tools
 from media.validation import inspect
 from service.app import create_app
-from tests.browser.conftest import browser, page  # noqa: F401 - fixtures
 from tests.conftest import wait_for
 from tests.media.conftest import make_all
 
@@ -83,7 +82,7 @@ def site(settings: Settings) -> Iterator[str]:
     door.close()
 
 
-def complaints(page: Page) -> list[str]:  # noqa: F811 - the fixture's value
+def complaints(page: Page) -> list[str]:
     """Collect what the browser complains of from now on."""
     found: list[str] = []
     page.on("console", lambda message: found.append(message.text) if message.type == "error" else None)
@@ -91,14 +90,14 @@ def complaints(page: Page) -> list[str]:  # noqa: F811 - the fixture's value
     return found
 
 
-def wait_until(page: Page, condition: str) -> dict[str, Any]:  # noqa: F811 - the fixture's value
+def wait_until(page: Page, condition: str) -> dict[str, Any]:
     page.wait_for_function(f"() => {{ const s = ({STATE})(); return {condition}; }}", timeout=60_000)
     return page.evaluate(STATE)
 
 
 def test_the_address_of_a_hit_plays_from_its_second_on_with_picture_and_sound(
     site: str,
-    page: Page,  # noqa: F811 - the fixture
+    page: Page,
     spec: EncoderSpec,
     indexed_video: Callable[..., UUID],
     players: dict[str, Path],
@@ -134,7 +133,7 @@ def test_the_address_of_a_hit_plays_from_its_second_on_with_picture_and_sound(
 
 def test_where_hls_is_broken_the_one_file_plays_from_the_same_second(
     site: str,
-    page: Page,  # noqa: F811 - the fixture
+    page: Page,
     indexed_video: Callable[..., UUID],
     players: dict[str, Path],
 ):

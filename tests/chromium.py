@@ -17,11 +17,12 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-RESULTS = Path(__file__).parents[2] / "test-results"
+RESULTS = Path(__file__).parents[1] / "test-results"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """A browser for the tests of one file: as long as it lives, Playwright keeps an event loop running in this thread."""
     program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if program is None:
         message = "no Chromium found: install it (Debian: apt-get install chromium) to run the browser tests"
