@@ -30,6 +30,7 @@ COMMANDS: Final = {
     "rerun": "cli.reruns:rerun",
     "failures": "cli.reruns:failures",
     "adopt": "cli.adopt:adopt",
+    "deploy": "cli.deploy:deploy",
     "encoders": "cli.encoders:encoders",
     "demo": "cli.demo:demo",
     "down": "cli.stack:down",
@@ -80,6 +81,7 @@ def dailies() -> None:
       dailies failures             what went wrong, grouped
       dailies rerun --failed       resume every failed video at the stage that failed
       dailies encoders             embedding spaces: which one answers, how full each is
+      dailies deploy               queues, deployments and schedules on the Prefect server
       dailies status               how each part is doing, and where
       dailies doctor               what is missing on this machine, and how to mend it
       dailies down                 stop everything

@@ -79,7 +79,7 @@ class ServiceSettings(Group):
     port: int = Field(8080, ge=0, le=65535, description="port to listen on")
     url: str = Field("http://127.0.0.1:8080", description="base URL that clients reach")
     reconcile_every: dt.timedelta = Field(
-        dt.timedelta(minutes=2), description="how often the service looks for lost work"
+        dt.timedelta(minutes=1), description="how often the service looks for lost work"
     )
 
 
@@ -92,6 +92,11 @@ class WorkflowSettings(Group):
     )
     uploads_at_once: int = Field(4, ge=1, description="uploads worked on at a time, over all workers")
     backfills_at_once: int = Field(1, ge=1, description="backfill runs at a time, over all workers")
+    gpu_at_once: int | None = Field(
+        None,
+        ge=1,
+        description="embedding runs at a time on the queue `gpu`; unset: they wait in `backfill`, and there is no such queue",
+    )
     ui_url: str = Field("http://127.0.0.1:4200", description="Prefect UI as a browser reaches it, for links")
     notify: SecretStr = Field(
         SecretStr(""),

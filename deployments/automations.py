@@ -123,8 +123,10 @@ def notification_block(client: SyncPrefectClient, notify: str) -> UUID:
         ) from error
 
 
-def ensure_automations(client: SyncPrefectClient) -> None:
+def ensure_automations(client: SyncPrefectClient) -> dict[str, str]:
     """Make the automations that are missing and update those that differ; who is told of failures is a setting.
+
+    Gives what became of each: `made`, `changed` or `unchanged`.
 
     They watch the runs of every deployment that feeds our work pool: make those first.
 
@@ -140,9 +142,14 @@ def ensure_automations(client: SyncPrefectClient) -> None:
     else:
         for unwanted in client.read_automations_by_name(TELL):
             client.delete_automation(unwanted.id)
+    outcomes = {}
     for wanted in wanted_ones:
         found = client.read_automations_by_name(wanted.name)
+        outcomes[wanted.name] = "unchanged"
         if not found:
             client.create_automation(wanted)
+            outcomes[wanted.name] = "made"
         elif AutomationCore.model_validate(found[0].model_dump(exclude={"id"})) != wanted:
             client.update_automation(found[0].id, wanted)
+            outcomes[wanted.name] = "changed"
+    return outcomes

@@ -4,6 +4,7 @@ from prefect import flow, unmapped
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from core.values import Ticket
+from core.version import VERSION
 from flows.outcome import note_failure, rejects_invalid_media
 from flows.side_by_side import ended
 from tasks.analysis import detect_shots, embed_scenes, make_stills
@@ -17,6 +18,7 @@ from tasks.validation import validate
 # No flow retries: a run that crashed inside one is never picked up again after Retry in the UI.
 @flow(
     name="ingest-video",
+    version=VERSION,
     retries=0,
     on_failure=[note_failure],
     task_runner=ThreadPoolTaskRunner(max_workers=CHUNKS_AT_ONCE),  # type: ignore[arg-type]  # typed too narrowly

@@ -25,6 +25,8 @@ from tasks.stage import STAGE_NOTE, flow_run_id
 
 #: Begins a note on an error: the attempt that it ended.
 _ATTEMPT: Final = "attempt: "
+#: What the form in the Prefect UI says of the one parameter.
+_FORM: Final = "Args:\n    video_id: the video, by its id (`dailies videos`); something must have been uploaded for it."
 
 
 def rejects_invalid_media(steps: Callable[[Ticket], None]) -> Callable[[UUID], State[Any] | None]:
@@ -44,7 +46,7 @@ def rejects_invalid_media(steps: Callable[[Ticket], None]) -> Callable[[UUID], S
             scratch.clear(ticket)
 
     attempt.__name__, attempt.__qualname__ = steps.__name__, steps.__qualname__
-    attempt.__doc__, attempt.__module__ = steps.__doc__, steps.__module__
+    attempt.__doc__, attempt.__module__ = f"{steps.__doc__}\n\n{_FORM}", steps.__module__
     return attempt
 
 

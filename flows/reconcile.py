@@ -3,12 +3,13 @@
 from prefect import flow
 
 from core.settings import get_settings
+from core.version import VERSION
 from dispatch.reconcile import reconcile
 from tasks.report import reconciled
 
 
-@flow(name="reconcile", retries=0)
+@flow(name="reconcile", version=VERSION, retries=0)
 def reconcile_flow() -> None:
-    """Find lost work and set it right; the service does the same every two minutes by itself."""
+    """Find lost work and set it right; the service does the same every minute by itself."""
     result = reconcile(get_settings())
     reconciled(None if result is None else result.model_dump())

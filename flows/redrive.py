@@ -6,12 +6,13 @@ from prefect import flow
 from pydantic import Field
 
 from core.settings import get_settings
+from core.version import VERSION
 from dispatch.redrive import redrive
 from models.states import VideoStatus
 from tasks.report import redriven
 
 
-@flow(name="redrive", retries=0)
+@flow(name="redrive", version=VERSION, retries=0)
 def redrive_flow(
     status: Literal["failed", "rejected"] = "failed",
     error_fingerprint: str | None = None,

@@ -92,3 +92,15 @@ def redriven(result: dict[str, Any]) -> None:
         f"The last one's turn comes in {result['spread_s']:.0f} s or later; {result['waiting']} stand in line now.",
     ]
     create_markdown_artifact(key="redrive", markdown="\n".join(lines), description="Which videos were rerun")
+
+
+def vacuumed(result: dict[str, Any]) -> None:
+    """Tell what a vacuum removed."""
+    what = "would be removed (dry run)" if result["dry_run"] else "were removed"
+    lines = [
+        f"**{result['removed']} flow runs that ended before {result['before']} {what}**",
+        "",
+        f"{result['kept']} as old stay: their videos are not finished, and they may be resumed.",
+        *(["", "It stopped at its limit; the next vacuum goes on."] if result["more"] else []),
+    ]
+    create_markdown_artifact(key="vacuum", markdown="\n".join(lines), description="What a vacuum removed")

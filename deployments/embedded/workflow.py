@@ -29,6 +29,12 @@ CLIENT: Final = {
     "PREFECT_CLI_COLORS": "false",
     "PREFECT_CLI_PROMPT": "false",
 }
+#: What leaves the server's database by itself. Flow runs do not: Prefect's own vacuum would take failed ones, too, and with
+#: them the Retry button; our flow `vacuum` knows which are needed no more. Logs and artifacts follow their runs.
+SERVER: Final = {
+    "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,orphans",
+    "PREFECT_SERVER_EVENTS_RETENTION_PERIOD": "604800",
+}
 
 
 def server_part(layout: Layout, port: int) -> Part:
@@ -42,6 +48,7 @@ def server_part(layout: Layout, port: int) -> Part:
             # The UI is unpacked before it is served; beside the package, two stacks would share one copy.
             "PREFECT_UI_STATIC_DIRECTORY": str(layout.prefect / "ui"),
             "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
+            **SERVER,
         },
         cwd=layout.prefect,
         log=layout.log("prefect"),

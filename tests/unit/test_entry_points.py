@@ -11,6 +11,7 @@ ENTRY_POINTS = [
     "flows.ingest",
     "flows.reconcile",
     "flows.redrive",
+    "flows.vacuum",
     "deployments.bootstrap",
     "deployments.embedded.__main__",
     "models.migrate",

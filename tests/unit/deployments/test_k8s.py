@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from core.settings import Settings, WorkflowSettings
-from deployments.bootstrap import Pool, pool_for
 from deployments.embedded.workflow import CLIENT
+from deployments.pool import Pool, pool_for
 
 FOLDER = Path(__file__).parents[3] / "deployments" / "k8s"
 #: The oldest release that the manifests are kept valid for.
