@@ -9,7 +9,7 @@ import json
 import os
 import re
 import sys
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import typer
 from pydantic import ValidationError
@@ -68,8 +68,20 @@ app = typer.Typer(
 )
 
 
+def _tell_version(wanted: bool) -> None:
+    if wanted:
+        from core.version import VERSION
+
+        typer.echo(VERSION)
+        raise typer.Exit
+
+
 @app.callback()
-def dailies() -> None:
+def dailies(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Tell which Dailies this is.")
+    ] = False,
+) -> None:
     """Turn every video that lands in an object store into verified, playable, searchable scenes.
 
     \b

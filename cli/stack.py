@@ -7,6 +7,7 @@ import typer
 
 from cli.options import HERE, AsJson, DataFolder
 from core.settings import Settings
+from core.version import VERSION
 from deployments.embedded.status import StackStatus
 
 
@@ -67,7 +68,13 @@ def status(data: DataFolder = HERE, as_json: AsJson = False) -> None:
 
 
 def _lines(found: StackStatus) -> list[str]:
-    lines = [f"{found.data}: {found.phase}" + (f" ({found.failure.splitlines()[0]})" if found.failure else "")]
+    lines = [
+        f"{found.data}: {found.phase}"
+        + (f" ({found.failure.splitlines()[0]})" if found.failure else "")
+        + (f", Dailies {found.version}" if found.version else "")
+    ]
+    if found.version and found.version != VERSION:
+        lines.append(f"this command is of Dailies {VERSION}: `dailies down`, then `dailies up`, to run that")
     if not found.parts:
         return [*lines, "start it with: dailies up"]
     lines.append(f"{'PART':<11}{'STATE':<12}{'PID':>8}  {'RESTARTS':>8}  {'FOR':>9}  {'LAST EXIT':<15} URL")

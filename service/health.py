@@ -6,6 +6,7 @@ from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
 from core.errors import DailiesError
+from core.version import VERSION
 from models.session import ping
 from service.door import DoorOf
 from service.errors import sentence_for
@@ -15,8 +16,8 @@ router = APIRouter(tags=["health"])
 
 @router.get("/healthz")
 def alive() -> dict[str, str]:
-    """Answer as long as the process lives."""
-    return {"status": "ok"}
+    """Answer as long as the process lives, and say which Dailies it runs."""
+    return {"status": "ok", "version": VERSION}
 
 
 @router.get("/readyz")
@@ -33,6 +34,6 @@ def ready(door: DoorOf) -> JSONResponse:
         except DailiesError as error:
             problems[name] = sentence_for(error)
     if not problems:
-        return JSONResponse({"status": "ok"})
+        return JSONResponse({"status": "ok", "version": VERSION})
     message = " ".join(f"{name}: {sentence}" for name, sentence in problems.items())
     return JSONResponse({"error": "unready", "message": message, "problems": problems}, status_code=503)

@@ -17,12 +17,13 @@ from prometheus_client import (
     ProcessCollector,
     generate_latest,
 )
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, InfoMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from core.settings import Settings
+from core.version import VERSION
 from models.measuring import Measures, measure
 from models.session import transaction
 from models.stage_statistic import BOUNDS_S
@@ -64,6 +65,7 @@ class Records(Collector):
         yield from _of_videos(found)
         yield from _of_stages(found)
         yield _free_scratch(self._settings)
+        yield InfoMetricFamily("dailies", "Which Dailies this process runs", value={"version": VERSION})
 
 
 def _of_videos(found: Measures) -> Iterator[Metric]:

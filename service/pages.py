@@ -9,6 +9,7 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from core.version import VERSION
 from service.negotiation import prefers_page
 
 _HERE: Final = Path(__file__).parent
@@ -55,6 +56,7 @@ def _templates() -> Environment:
     )
     templates.filters["timecode"] = timecode
     templates.globals["static"] = _static
+    templates.globals["version"] = VERSION
     return templates
 
 

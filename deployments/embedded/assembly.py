@@ -8,6 +8,7 @@ import psutil
 
 from core.agreed import EVENTS_PATH
 from core.errors import DailiesError
+from core.version import VERSION
 from deployments.embedded import lock
 from deployments.embedded.account import account_for_postgres, closed_folders
 from deployments.embedded.application import bootstrap_part, service_part
@@ -68,7 +69,9 @@ def supervise(
     """
     with lock.hold(layout.lock):
         before = read_state(layout) or StackState()
-        state = StackState(phase=Phase.STARTING, supervisor=psutil.Process().pid, secrets=before.secrets)
+        state = StackState(
+            phase=Phase.STARTING, release=VERSION, supervisor=psutil.Process().pid, secrets=before.secrets
+        )
         write_state(layout, state)
         try:
             if left := end_leftovers(layout):

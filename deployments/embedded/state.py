@@ -79,6 +79,8 @@ class StackState(_Record):
 
     version: Literal[1] = 1
     phase: Phase = Phase.DOWN
+    #: Which Dailies its parts run.
+    release: str | None = None
     #: Process id of the supervisor that wrote this.
     supervisor: int | None = None
     #: Why the last start failed.

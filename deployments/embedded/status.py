@@ -15,6 +15,8 @@ class StackStatus(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     data: Path
+    #: Which Dailies its parts run; None before the first start.
+    version: str | None
     phase: Phase
     is_up: bool
     #: Process id of the supervisor.
@@ -33,6 +35,7 @@ class StackStatus(BaseModel):
         urls = {part.name: part.url for part in state.parts}
         return cls(
             data=layout.data,
+            version=state.release,
             phase=state.phase,
             is_up=state.phase is Phase.UP and settled,
             supervisor=state.supervisor,
