@@ -83,6 +83,17 @@ class ServiceSettings(Group):
     )
 
 
+class LogSettings(Group):
+    """What processes write about themselves."""
+
+    format: Literal["text", "json"] = Field(
+        "text", description="lines of logs: `text` for people, `json` with run and video ids for a collector"
+    )
+    file: Path | None = Field(
+        None, description="file that processes of flow runs append their logs to, besides the Prefect server"
+    )
+
+
 class WorkflowSettings(Group):
     """Names of what Prefect keeps for us."""
 
@@ -203,6 +214,7 @@ class Settings(BaseSettings):
     storage: StorageSettings = StorageSettings()
     events: EventsSettings = EventsSettings()
     service: ServiceSettings = ServiceSettings()
+    logs: LogSettings = LogSettings()
     workflow: WorkflowSettings = WorkflowSettings()
     media: MediaSettings = MediaSettings()
     limits: LimitSettings = LimitSettings()

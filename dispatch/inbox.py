@@ -4,6 +4,7 @@ import logging
 from uuid import UUID
 
 from core.errors import WorkflowRefused
+from core.logs import bound
 from core.settings import Settings
 from dispatch.runs import request_run
 from models import inbox
@@ -38,7 +39,8 @@ def dispatch_waiting(settings: Settings) -> int:
             try:
                 run_id = request_run(source_id, video_id, title, queue)
             except WorkflowRefused as error:
-                logger.warning("dispatch: video %s: %s", video_id, error)
+                with bound(video_id=video_id):
+                    logger.warning("dispatch: video %s: %s", video_id, error)
                 refused.add(source_id)
                 continue
             with transaction(settings.database) as session:

@@ -16,6 +16,7 @@ from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.states import Crashed, Failed
 
 from core.errors import WorkflowRefused
+from core.logs import bound
 from core.settings import Settings
 from dispatch.failure_page import show_failure
 from dispatch.rerun import request_again
@@ -105,11 +106,12 @@ def settle(settings: Settings) -> dict[Action, int]:
 def _settle_one(settings: Settings, video: LiveVideo, run: FlowRun | None) -> Action:
     state = run.state if run else None
     action = action_for(*standing(video, state), video.auto_resumes)
-    try:
-        return action if _take(settings, action, video, run) else Action.NOTHING
-    except WorkflowRefused as error:
-        logger.warning("settle: video %s: %s: %s", video.video_id, action, error)
-        return Action.NOTHING
+    with bound(video_id=video.video_id, run_id=video.flow_run_id):
+        try:
+            return action if _take(settings, action, video, run) else Action.NOTHING
+        except WorkflowRefused as error:
+            logger.warning("settle: video %s: %s: %s", video.video_id, action, error)
+            return Action.NOTHING
 
 
 def standing(video: LiveVideo, state: State[Any] | None) -> tuple[StateType | None, float]:

@@ -12,6 +12,7 @@ from prefect.states import Completed
 
 from core.errors import DatabaseUnavailable, InvalidMedia, Superseded
 from core.failures import describe
+from core.logs import bound
 from core.settings import get_settings
 from core.values import Ticket
 from dispatch.failure_page import show_failure
@@ -36,14 +37,15 @@ def rejects_invalid_media(steps: Callable[[Ticket], None]) -> Callable[[UUID], S
     """
 
     def attempt(video_id: UUID) -> State[Any] | None:
-        ticket = begin(video_id)
-        try:
-            with _told_by(ticket):
-                return _verdict(ticket, steps)
-        except Superseded as error:
-            return _superseded(ticket, error)
-        finally:
-            scratch.clear(ticket)
+        with bound(video_id=video_id, run_id=flow_run_id()):
+            ticket = begin(video_id)
+            try:
+                with _told_by(ticket):
+                    return _verdict(ticket, steps)
+            except Superseded as error:
+                return _superseded(ticket, error)
+            finally:
+                scratch.clear(ticket)
 
     attempt.__name__, attempt.__qualname__ = steps.__name__, steps.__qualname__
     attempt.__doc__, attempt.__module__ = f"{steps.__doc__}\n\n{_FORM}", steps.__module__

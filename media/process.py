@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import logging
 import os
 import re
 import selectors
@@ -18,6 +19,8 @@ from typing import Final, Self
 from core.errors import EncoderKilled, EncoderRejected, EncoderStalled, MissingDependency, ScratchFull
 from media.complaints import describe_end
 from media.jail import ENVIRONMENT, confined
+
+logger = logging.getLogger(__name__)
 
 STDERR_KEPT: Final = 64 << 10
 _READ_BYTES: Final = 1 << 20
@@ -63,6 +66,7 @@ class MediaProcess:
         on_progress: Callable[[Progress], None] | None,
     ) -> None:
         self.program = Path(argv[0]).name
+        self._started_at = time.monotonic()
         self.progress: Progress | None = None
         #: Complaints about single pictures or packets of the first input, by stream number.
         self.damage: Counter[int] = Counter()
@@ -96,6 +100,9 @@ class MediaProcess:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self._kill()
+        seconds, status = round(time.monotonic() - self._started_at, 3), self._process.returncode
+        about = {"program": self.program, "seconds": seconds, "status": status}
+        logger.info("%s ended with %s after %.2f s", self.program, status, seconds, extra=about)
         for pipe in (self._process.stdout, self._process.stderr):
             if pipe is not None:
                 pipe.close()

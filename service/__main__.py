@@ -1,9 +1,8 @@
 """`python -m service`: serve on the configured address until SIGINT or SIGTERM."""
 
-import logging
-
 import uvicorn
 
+from core.logs import configure
 from core.settings import get_settings
 from service.app import create_app
 
@@ -13,10 +12,8 @@ STOP_WITHIN_S = 5
 
 def main() -> None:
     """Serve."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    # One line a request to Prefect says nothing that its own log does not.
-    logging.getLogger("httpx").setLevel(logging.WARNING)
     settings = get_settings()
+    configure(settings)
     uvicorn.run(
         create_app(settings),
         host=settings.service.host,

@@ -28,6 +28,7 @@ from core.errors import (
     TransientError,
     UnreadablePicture,
 )
+from core.logs import bound
 from service.pages import page, wants_page
 
 log = logging.getLogger(__name__)
@@ -155,7 +156,8 @@ def answer_errors(app: FastAPI) -> None:
         status, code, sentence = answer_for(error)
         headers = error.headers if isinstance(error, Refused) else {}
         if status >= 500:  # noqa: PLR2004 - not the caller's fault
-            log.error("%s %s: %s: %s", request.method, request.url.path, type(error).__name__, error)
+            with bound(video_id=request.path_params.get("video_id")):
+                log.error("%s %s: %s: %s", request.method, request.url.path, type(error).__name__, error)
         if isinstance(error, TransientError):
             headers["Retry-After"] = str(RETRY_AFTER_S)
         return _answer(request, status, code, sentence, headers)

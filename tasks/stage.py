@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from core import faults
 from core.errors import InvalidMedia, TransientError
 from core.failures import describe
+from core.logs import bound
 from core.settings import get_settings
 from core.stages import Part, Stage
 from core.values import Ticket
@@ -115,7 +116,7 @@ def entered(ticket: Ticket, stage: Stage, fingerprint: str | None, share: Share 
         entry = ledger.start(session, ticket, stage, fingerprint, flow_run_id(), share)
     token = _entry.set(entry)
     try:
-        with full_disk():
+        with bound(video_id=ticket.video_id, run_id=flow_run_id(), stage=stage), full_disk():
             yield entry
     except Exception as error:
         error_class, message = describe(error)

@@ -12,6 +12,7 @@ from deployments.embedded.layout import Layout, postgres_url
 from deployments.embedded.ports import LOOPBACK
 from deployments.embedded.state import StackState
 from deployments.embedded.workflow import CLIENT
+from deployments.logs import CONFIGURATION
 
 #: A person's own Prefect, which a stack's processes must not reach by mistake.
 _FOREIGN: Final = ("PREFECT_API_KEY", "PREFECT_PROFILE", "PREFECT_API_AUTH_STRING", "PREFECT_SERVER_API_AUTH_STRING")
@@ -47,6 +48,8 @@ def surroundings(layout: Layout, state: StackState, mark: str) -> dict[str, str]
         **environment_for(layout, state),
         mark: str(layout.data),
         "PYTHONUNBUFFERED": "1",
+        "PREFECT_LOGGING_SETTINGS_PATH": str(CONFIGURATION),
+        "DAILIES_LOGS__FILE": inherited.get("DAILIES_LOGS__FILE") or str(layout.log("runs")),
         "TMPDIR": str(layout.temporary),
         # Flow runs start in folders of their own and still find our packages.
         "PYTHONPATH": _joined(str(code_folder()), inherited.get("PYTHONPATH")),
