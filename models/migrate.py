@@ -1,10 +1,15 @@
 """Bring a database to the newest schema."""
 
+import logging
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, text
+
+logger = logging.getLogger(__name__)
 
 #: Any number: one migration at a time, however many processes start together.
 _LOCK = 7_203_511
@@ -21,13 +26,27 @@ def config(connection: Connection | None = None) -> Config:
 
 
 def upgrade(engine: Engine) -> None:
-    """Apply every migration that is missing; processes that come together wait for one another."""
+    """Apply every migration that is missing; processes that come together wait for one another.
+
+    A database that a newer release has migrated already is left as it is: what a release adds or drops harms no code of
+    the release before (docs/upgrade.md), which may bootstrap again beside it, or be what somebody went back to.
+    """
     with engine.connect() as connection:
         connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _LOCK})
         connection.commit()
         try:
-            command.upgrade(config(connection), "head")
+            if newer := _unknown_revision(connection):
+                logger.warning("the database is of a newer release (revision %s); it stays as it is", newer)
+            else:
+                command.upgrade(config(connection), "head")
             connection.commit()
         finally:
             connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _LOCK})
             connection.commit()
+
+
+def _unknown_revision(connection: Connection) -> str | None:
+    """Give the revision of the database when this code has never heard of it."""
+    found = MigrationContext.configure(connection).get_current_revision()
+    known = {script.revision for script in ScriptDirectory.from_config(config()).walk_revisions()}
+    return found if found not in known else None
