@@ -204,7 +204,12 @@ class Settings(BaseSettings):
     """All settings; `DAILIES_STORAGE__ENDPOINT` sets `storage.endpoint`."""
 
     model_config = SettingsConfigDict(
-        env_prefix="DAILIES_", env_nested_delimiter="__", frozen=True, extra="ignore", validate_default=True
+        env_prefix="DAILIES_",
+        env_nested_delimiter="__",
+        env_ignore_empty=True,  # compose can only pass a variable on, not leave it out
+        frozen=True,
+        extra="ignore",
+        validate_default=True,
     )
 
     data: Path = Field(Path(".dailies"), description="folder of the embedded stack; also holds scratch")

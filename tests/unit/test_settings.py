@@ -34,6 +34,12 @@ def test_a_nested_setting_is_read_from_the_environment(monkeypatch: pytest.Monke
     assert Settings().media.ladder == (720, 360)
 
 
+def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("DAILIES_WORKFLOW__GPU_AT_ONCE", "")
+    monkeypatch.setenv("DAILIES_MEDIA__CRF", "")
+    assert (Settings().workflow.gpu_at_once, Settings().media.crf) == (None, 23)
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [

@@ -135,3 +135,13 @@ def test_dockerfile_passes_the_linter() -> None:
         pytest.skip("hadolint is not installed; `make setup` brings it on Linux x86-64")
     done = subprocess.run([hadolint, ROOT / "deployments/Dockerfile"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
+
+
+def test_every_setting_that_the_docs_tell_to_put_into_env_reaches_our_containers(
+    ours: dict[str, dict[str, Any]],
+) -> None:
+    told = (ROOT / "docs" / "deployment.md").read_text().partition("## Kubernetes")[0]
+    wanted = set(re.findall(r"DAILIES_[A-Z]+__[A-Z_]+[A-Z]", told))
+    assert "DAILIES_MEDIA__ENCODER" in wanted
+    for name, service in ours.items():
+        assert wanted <= service["environment"].keys(), name
