@@ -37,6 +37,22 @@ def _stage(stage: Stage, generation: int, inputs: Sequence[str], settings: Mappi
     )
 
 
+def _rendition_settings(settings: Settings) -> dict[str, Any]:
+    return settings.media.model_dump(mode="json", include={"encoder", "preset", "segment_s"})
+
+
+def _proxy_settings(settings: Settings) -> dict[str, Any]:
+    return settings.media.model_dump(mode="json", include={"proxy_short_side"})
+
+
+def _sound_settings(settings: Settings) -> dict[str, Any]:
+    return settings.media.model_dump(mode="json", include={"segment_s", "audio_bitrate_kbps"})
+
+
+def _embed_settings(settings: Settings, encoder: EncoderSpec) -> dict[str, Any]:
+    return {**encoder.model_dump(mode="json"), "frames_per_scene": settings.encoder.frames_per_scene}
+
+
 def validated(settings: Settings, source: SourceVersion, generation: int = 0) -> str:
     """Name the verdict on one source version under these limits."""
     inputs = [source.bucket, source.key, source.version]
@@ -45,20 +61,18 @@ def validated(settings: Settings, source: SourceVersion, generation: int = 0) ->
 
 def rendition(settings: Settings, sha256: str, rung: Rung, generation: int = 0) -> str:
     """Name one rendition; other rungs do not enter."""
-    media = settings.media.model_dump(mode="json", include={"encoder", "preset", "segment_s"})
-    return _stage(Stage.TRANSCODE, generation, [sha256], {**media, "rung": rung.model_dump(mode="json")})
+    facts = {**_rendition_settings(settings), "rung": rung.model_dump(mode="json")}
+    return _stage(Stage.TRANSCODE, generation, [sha256], facts)
 
 
 def proxy(settings: Settings, sha256: str, generation: int = 0) -> str:
     """Name the analysis proxy; no rung enters."""
-    media = settings.media.model_dump(mode="json", include={"proxy_short_side"})
-    return _stage(Stage.TRANSCODE, generation, [sha256], media)
+    return _stage(Stage.TRANSCODE, generation, [sha256], _proxy_settings(settings))
 
 
 def sound(settings: Settings, sha256: str, generation: int = 0) -> str:
     """Name the sound; no rung enters."""
-    media = settings.media.model_dump(mode="json", include={"segment_s", "audio_bitrate_kbps"})
-    return _stage(Stage.TRANSCODE, generation, [sha256], media)
+    return _stage(Stage.TRANSCODE, generation, [sha256], _sound_settings(settings))
 
 
 def film(rendition_fingerprint: str, sound_fingerprint: str) -> str:
@@ -92,5 +106,36 @@ def embedded(
     settings: Settings, encoder: EncoderSpec, proxy_fingerprint: str, shots_fingerprint: str, generation: int = 0
 ) -> str:
     """Name the vectors one encoder gives to one set of scenes; the device does not enter."""
-    facts = {**encoder.model_dump(mode="json"), "frames_per_scene": settings.encoder.frames_per_scene}
-    return _stage(Stage.EMBED, generation, [proxy_fingerprint, shots_fingerprint], facts)
+    inputs = [proxy_fingerprint, shots_fingerprint]
+    return _stage(Stage.EMBED, generation, inputs, _embed_settings(settings, encoder))
+
+
+class Recipes:
+    """How each stage is done today, whatever the video: two videos of one recipe need nothing done.
+
+    A recipe is named like a fingerprint with the recipes of what it reads in place of their fingerprints, so a change
+    of the proxy makes everything that hangs on it stale, and a new rung makes the transcode stale and nothing else.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._proxy = _stage(Stage.TRANSCODE, 0, [], _proxy_settings(settings))
+        shots = _stage(Stage.SHOTS, 0, [self._proxy], settings.shots.model_dump(mode="json"))
+        stills = _stage(Stage.STILLS, 0, [self._proxy, shots], settings.stills.model_dump(mode="json"))
+        ladder = settings.media.model_dump(mode="json", include={"ladder", "crf"})
+        transcode = {**_rendition_settings(settings), **_sound_settings(settings), **ladder}
+        self._fixed = {
+            Stage.VALIDATE: _stage(Stage.VALIDATE, 0, [], settings.limits.model_dump(mode="json")),
+            Stage.TRANSCODE: _stage(Stage.TRANSCODE, 0, [self._proxy], transcode),
+            Stage.SHOTS: shots,
+            Stage.STILLS: stills,
+            Stage.PUBLISH: _stage(Stage.PUBLISH, 0, [], {}),
+        }
+
+    def of(self, stage: Stage) -> str:
+        """Name how a stage is done; embedding has one recipe a space."""
+        return self._fixed[stage]
+
+    def of_space(self, encoder: EncoderSpec) -> str:
+        """Name how a space's vectors are made."""
+        return _stage(Stage.EMBED, 0, [self._proxy, self._fixed[Stage.SHOTS]], _embed_settings(self._settings, encoder))

@@ -12,15 +12,18 @@ from models.stage_run import StageGeneration, StageRun
 from models.stage_statistic import StageStatistic
 from models.states import LIVE_STATUSES, Queue, StageState, VideoStatus
 from models.video import Video
+from models.video_stage import CoverageCount, Recipe, VideoStage
 
 __all__ = [
     "LIVE_STATUSES",
     "Base",
     "Counter",
+    "CoverageCount",
     "DerivedFile",
     "Encoder",
     "Installation",
     "Queue",
+    "Recipe",
     "Rendition",
     "Scene",
     "SceneEmbedding",
@@ -31,5 +34,6 @@ __all__ = [
     "StageState",
     "StageStatistic",
     "Video",
+    "VideoStage",
     "VideoStatus",
 ]

@@ -8,7 +8,9 @@ from sqlalchemy.orm import Session, joinedload
 
 from core.errors import NotFound, Superseded
 from core.failures import error_fingerprint
+from core.stages import Stage
 from core.values import MediaFacts, Ticket
+from models import recipes
 from models.source_object import SourceObject
 from models.stage_run import StageGeneration
 from models.states import LIVE_STATUSES, VideoStatus
@@ -182,4 +184,6 @@ def fail(
         video.status = VideoStatus.FAILED
         video.error_stage, video.error_class, video.error_message = stage, error_class, message
         video.error_fingerprint = error_fingerprint(stage, error_class, message)
+    elif stage is not None and stage in {*Stage}:
+        recipes.note_failure(session, video_id, Stage(stage))
     return True

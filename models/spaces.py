@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from core.errors import NotFound, SpaceInUse
 from core.values import EncoderSpec
+from models import recipes
 from models.encoder import Encoder, SceneEmbedding
 from models.scene import Scene
 from models.space_index import index_name, index_state
@@ -140,6 +141,7 @@ def remove(session: Session, space: Encoder) -> int:
         return 0
     if held.is_active:
         raise SpaceInUse(f"{space.name} answers searches: activate another encoder first.")
+    recipes.forget_space(session, space.id)
     gone = session.execute(delete(SceneEmbedding).where(SceneEmbedding.encoder_id == space.id))
     session.delete(held)
     return gone.rowcount  # type: ignore[attr-defined,no-any-return]

@@ -10,10 +10,12 @@ from prefect.cache_policies import NO_CACHE
 
 from core import faults
 from core.errors import TransientError
+from core.fingerprint import Recipes
 from core.settings import get_settings
 from core.stages import Stage
 from core.values import DetectedShots, Embedded, Stills, Ticket, Transcoded, ValidatedSource
-from models import attempts, ledger, publication
+from models import attempts, ledger, publication, recipes
+from models.recipes import columns
 from models.session import transaction
 from storage.chunk_media import remove_chunks
 from storage.client import object_store
@@ -70,6 +72,7 @@ def publish(
             )
             for encoder, vectors in spaces[1:]:
                 publication.add_vectors(session, ticket, detected.fingerprint, encoder, vectors)
+            recipes.record(session, ticket.video_id, columns(session, Recipes(settings), [each for each, _ in spaces]))
             # With the rows it tells of: a process that dies after the commit leaves no entry open for ever.
             ledger.finish(session, entry)
             faults.reached(Stage.PUBLISH, faults.Moment.BEFORE, ticket.video_id)

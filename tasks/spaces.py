@@ -10,11 +10,13 @@ from pydantic import ValidationError
 
 from core import faults
 from core.errors import MissingDependency, ObjectMissing
+from core.fingerprint import Recipes
 from core.settings import EncoderSettings, get_settings
 from core.stages import Stage
 from core.values import DetectedShots, Embedded, Ticket, Transcoded, Value
 from encoders.catalog import settings_for, spec_for
-from models import Video, attempts, ledger, publication, spaces
+from models import Video, attempts, ledger, publication, recipes, spaces
+from models.recipes import Column
 from models.session import transaction
 from models.space_index import ensure_index
 from storage import keys
@@ -103,6 +105,15 @@ def add_vectors(ticket: Ticket, detected: DetectedShots, embedded: Embedded) -> 
     vectors = vectors_in(embedded)
     with transaction(get_settings().database) as session:
         publication.add_vectors(session, ticket, detected.fingerprint, embedded.encoder, vectors)
+        if (space := spaces.find_space(session, embedded.encoder)) is not None:
+            done = {Column(Stage.EMBED, space.id): Recipes(get_settings()).of_space(embedded.encoder)}
+            recipes.record(session, ticket.video_id, done)
+
+
+def note_failure(video_id: UUID, space: str) -> None:
+    """Note that a space could not be filled for a video, for coverage and for the next backfill."""
+    with transaction(get_settings().database) as session:
+        recipes.note_failure(session, video_id, Stage.EMBED, spaces.space_named(session, space).id)
 
 
 def _manifest(video_id: UUID, stage: Stage, names: list[str], kind: type[M], is_right: Callable[[M], bool]) -> M:
