@@ -99,6 +99,21 @@ class Service:
         answer: list[Document] = self._ask("GET", "/encoders")
         return answer
 
+    def coverage(self) -> list[Document]:
+        """Give the coverage of every stage and space."""
+        answer: list[Document] = self._ask("GET", "/coverage")
+        return answer
+
+    def why(self, video_id: str) -> Document:
+        """Say why a video is not searchable."""
+        answer: Document = self._ask("GET", f"/videos/{video_id}/why")
+        return answer
+
+    def backfill(self, body: Document) -> Document:
+        """Start a backfill, or say what it would do."""
+        answer: Document = self._ask("POST", "/backfill", json=body)
+        return answer
+
     def activate(self, name: str, *, force: bool) -> Document:
         """Let a space answer searches; what stood against it is in the answer."""
         body = {"name": name, "force": force}

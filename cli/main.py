@@ -31,6 +31,9 @@ COMMANDS: Final = {
     "failures": "cli.reruns:failures",
     "adopt": "cli.adopt:adopt",
     "deploy": "cli.deploy:deploy",
+    "why": "cli.coverage:why",
+    "coverage": "cli.coverage:coverage",
+    "backfill": "cli.coverage:backfill",
     "encoders": "cli.encoders:encoders",
     "demo": "cli.demo:demo",
     "down": "cli.stack:down",
@@ -92,6 +95,9 @@ def dailies(
       dailies search "a cup of coffee"
       dailies failures             what went wrong, grouped
       dailies rerun --failed       resume every failed video at the stage that failed
+      dailies why 3f2a91c0         why a video is not searchable, and what to do
+      dailies coverage             how many videos each stage was done for by today's settings
+      dailies backfill embed       bring the others up to date
       dailies encoders             embedding spaces: which one answers, how full each is
       dailies deploy               queues, deployments and schedules on the Prefect server
       dailies status               how each part is doing, and where

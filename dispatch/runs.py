@@ -1,13 +1,14 @@
 """Asking Prefect for runs, by deployment name and with idempotency keys; ten requests make one run."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 import httpx
 from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.objects import State
 from prefect.exceptions import ObjectNotFound, PrefectException, PrefectHTTPStatusError
 from prefect.states import Scheduled
 
@@ -61,17 +62,30 @@ def request_run(source_id: UUID, video_id: UUID, title: str, queue: Queue = Queu
         WorkflowRefused: permanent.
         NotFound: the deployment does not exist: run bootstrap (permanent).
     """
-    deployment = f"{INGEST}/{queue}"
+    parameters = {"video_id": str(video_id)}
+    return request(f"{INGEST}/{queue}", parameters, key=f"upload:{source_id}", name=run_name(title, video_id))
+
+
+def request(
+    deployment: str, parameters: dict[str, Any], *, key: str, name: str, tags: Sequence[str] | None = None
+) -> UUID:
+    """Ask for a run of a deployment; give its id, the same for the same key as long as Prefect has it.
+
+    Args:
+        tags: besides those that the deployment gives to its runs.
+
+    Raises:
+        WorkflowUnavailable: transient.
+        WorkflowRefused: permanent.
+        NotFound: the deployment does not exist: run bootstrap (permanent).
+    """
     with prefect_client() as client:
         try:
             found = client.read_deployment_by_name(deployment)
         except ObjectNotFound as error:
             raise NotFound(f"Prefect has no deployment {deployment}: run bootstrap.") from error
         run = client.create_flow_run_from_deployment(
-            found.id,
-            parameters={"video_id": str(video_id)},
-            idempotency_key=f"upload:{source_id}",
-            name=run_name(title, video_id),
+            found.id, parameters=parameters, idempotency_key=key, name=name, tags=tags
         )
     return run.id
 
@@ -79,6 +93,17 @@ def request_run(source_id: UUID, video_id: UUID, title: str, queue: Queue = Queu
 def run_name(title: str, video_id: UUID) -> str:
     """Name a run so that a person finds it: the title, and enough of the id to tell two apart."""
     return f"{title[:MAX_NAME_CHARS]} ({str(video_id)[:8]})"
+
+
+def state_of(run_id: UUID) -> State | None:
+    """Give the state that Prefect has of a run.
+
+    Raises:
+        WorkflowUnavailable: transient.
+        WorkflowRefused: permanent; Prefect has no such run, for one.
+    """
+    with prefect_client() as client:
+        return client.read_flow_run(run_id).state
 
 
 def reschedule(run_id: UUID, patience_s: float = 0.0) -> bool:

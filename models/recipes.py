@@ -61,6 +61,16 @@ class Coverage(BaseModel):
     missing: int
 
 
+class Known(BaseModel):
+    """What is published of one column of one video."""
+
+    model_config = ConfigDict(frozen=True)
+
+    #: Name of the recipe it was done by; NEVER when it was not.
+    recipe: str
+    failed: bool
+
+
 class Candidate(BaseModel):
     """A video that lacks today's recipe in a column."""
 
@@ -239,6 +249,23 @@ def behind(session: Session, column: Column, name: str, owner_id: str) -> int:
         ),
     )
     return max(0, published - fresh)
+
+
+def known(session: Session, video_id: UUID) -> dict[Column, Known]:
+    """Give the recipe that each column of a video was done by; nothing before it was published."""
+    rows = session.execute(
+        select(VideoStage.stage, VideoStage.encoder_id, Recipe.name, VideoStage.failed)
+        .join(Recipe, Recipe.id == VideoStage.recipe_id)
+        .where(VideoStage.video_id == video_id)
+    )
+    return {Column(row.stage, row.encoder_id): Known(recipe=row.name, failed=row.failed) for row in rows}
+
+
+def is_whole(session: Session, column: Column, owner_id: str) -> bool:
+    """Say whether every published video has a row in a column; reads counts, never the rows."""
+    published = _counted(session, owner_id, Recipe.stage == Stage.PUBLISH)
+    here = and_(Recipe.stage == column.stage, Recipe.encoder_id == column.encoder_id)
+    return _counted(session, owner_id, here) >= published
 
 
 def _counted(session: Session, owner_id: str, which: ColumnElement[bool]) -> int:

@@ -11,7 +11,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.staticfiles import StaticFiles
 
 from core.settings import Settings, get_settings
-from service import encoders, files, health, home, metrics, reruns, search, uploads, videos, webhook
+from service import coverage, encoders, files, health, home, metrics, reruns, search, uploads, videos, webhook
 from service.door import Door
 from service.errors import answer_errors
 from service.sweep import (
@@ -69,7 +69,7 @@ def create_app(
     app.state.metrics, histogram = metrics.registry_for(settings)
     app.add_middleware(metrics.Timed, histogram=histogram)
     answer_errors(app)
-    for part in (health, metrics, webhook, uploads, videos, reruns, files, search, encoders, home):
+    for part in (health, metrics, webhook, uploads, videos, reruns, files, search, encoders, coverage, home):
         app.include_router(part.router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     return app

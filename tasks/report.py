@@ -1,8 +1,15 @@
 """What a run's page in the Prefect UI shows: artifacts in Markdown, written for people."""
 
-from typing import Any
+import time
+from typing import Any, cast
+from uuid import UUID
 
-from prefect.artifacts import create_link_artifact, create_markdown_artifact
+from prefect.artifacts import (
+    create_link_artifact,
+    create_markdown_artifact,
+    create_progress_artifact,
+    update_progress_artifact,
+)
 
 from core.markdown import escaped
 from core.settings import get_settings
@@ -104,3 +111,35 @@ def vacuumed(result: dict[str, Any]) -> None:
         *(["", "It stopped at its limit; the next vacuum goes on."] if result["more"] else []),
     ]
     create_markdown_artifact(key="vacuum", markdown="\n".join(lines), description="What a vacuum removed")
+
+
+class BackfillPage:
+    """What the page of a backfill shows: what was planned, then how far it is."""
+
+    def __init__(self, stage: str, videos: int, hours: float | None, size_bytes: int | None) -> None:
+        self._videos = videos
+        self._began = time.monotonic()
+        self._told: tuple[int, ...] = ()
+        lines = [
+            f"**{videos:,} videos** lack today's recipe of `{stage}`.",
+            "",
+            f"- estimated time: {'unknown until one was done' if hours is None else f'{hours:,.2f} hours'}",
+            f"- estimated results: {'not known' if size_bytes is None else f'{size_bytes / 1e6:,.1f} MB'}",
+        ]
+        create_markdown_artifact(key="backfill", markdown="\n".join(lines), description="What there is to do")
+        self._progress: UUID | None = None
+
+    def tell(self, done: int, failed: int, going: int, note: str) -> None:
+        """Tell how far it is, if it has moved."""
+        if (done, failed, going) == self._told:
+            return
+        self._told = (done, failed, going)
+        percent = round(min(100.0, 100 * (done + failed) / max(1, self._videos)), 1)
+        spent = time.monotonic() - self._began
+        left = self._videos - done - failed
+        eta = f", about {left * spent / done / 60:.0f} min left" if done and left > 0 and not note else ""
+        said = f"{done} of {self._videos} done, {failed} failed, {going} asked for{eta}. {note}".strip()
+        if self._progress is None:
+            self._progress = cast("UUID", create_progress_artifact(percent, key="backfill-progress", description=said))
+        else:
+            update_progress_artifact(self._progress, percent, description=said)
