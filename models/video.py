@@ -94,6 +94,7 @@ class Video(Base):
         CheckConstraint("status <> 'indexed' OR indexed_at IS NOT NULL", name="indexed_has_time"),
         Index("ix_video_status_created", "status", "created_at"),
         Index("ix_video_owner_created", "owner_id", "created_at"),
+        Index("ix_video_owner_status", "owner_id", "status"),
         Index("ix_video_words", "words", postgresql_using="gin"),
         Index("ix_video_has_chunks", "id", postgresql_where=text("has_chunks")),
         Index("ix_video_error_fingerprint", "error_fingerprint", postgresql_where=text("status = 'failed'")),

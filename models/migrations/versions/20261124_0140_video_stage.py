@@ -112,6 +112,7 @@ def upgrade() -> None:
         sa.Column("videos", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("recipe_id", "owner_id", "failed", name=op.f("pk_coverage_count")),
     )
+    op.create_index("ix_video_owner_status", "video", ["owner_id", "status"])
     op.execute(COUNT)
     for event, tables in (
         ("INSERT", "REFERENCING NEW TABLE AS newer"),
@@ -128,6 +129,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.execute("SET LOCAL lock_timeout = '5s'")
+    op.drop_index("ix_video_owner_status", "video")
     op.drop_table("coverage_count")
     op.drop_table("video_stage")
     op.drop_table("recipe")

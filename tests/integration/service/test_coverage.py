@@ -1,0 +1,57 @@
+"""Coverage and why over HTTP, for a video that was published."""
+
+from collections.abc import Callable
+from uuid import UUID, uuid4
+
+import pytest
+from fastapi.testclient import TestClient
+
+from core.fingerprint import Recipes
+from core.settings import Settings
+from models import recipes
+from models.session import transaction
+
+
+@pytest.fixture
+def video_id(settings: Settings, indexed_video: Callable[..., UUID]) -> UUID:
+    """An indexed video, done by today's recipes."""
+    found = indexed_video()
+    with transaction(settings.database) as session:
+        recipes.record(session, found, recipes.columns(session, Recipes(settings)))
+    return found
+
+
+def test_coverage_has_a_row_for_every_stage_and_space(client: TestClient, video_id: UUID):
+    rows = client.get("/coverage").json()
+    assert [row["stage"] for row in rows] == ["validate", "transcode", "shots", "stills", "embed", "publish"]
+    assert {row["produced"] for row in rows} == {1}
+    assert next(row["space"] for row in rows if row["stage"] == "embed") is not None
+    assert video_id is not None
+
+
+def test_why_answers_for_a_searchable_video_and_refuses_an_unknown_one(client: TestClient, video_id: UUID):
+    answer = client.get(f"/videos/{video_id}/why").json()
+    assert answer["searchable"] is True
+    assert client.get(f"/videos/{uuid4()}/why").status_code == 404
+
+
+@pytest.mark.parametrize(
+    "body",
+    [{"stage": "publish"}, {"stage": "embed", "per_minute": 0}, {"stage": "embed", "unknown": 1}],
+    ids=["stage", "rate", "field"],
+)
+def test_a_backfill_that_means_nothing_is_refused(client: TestClient, body: dict[str, object]):
+    assert client.post("/backfill", json=body).status_code == 422
+
+
+def test_a_dry_run_counts_and_starts_nothing(client: TestClient, video_id: UUID):
+    answer = client.post("/backfill", json={"stage": "shots"}).json()
+    assert (answer["videos"], answer["run_url"], answer["dry_run"]) == (0, None, True)
+    assert video_id is not None
+
+
+def test_a_space_nobody_knows_is_named_in_the_refusal(client: TestClient, video_id: UUID):
+    answer = client.post("/backfill", json={"stage": "embed", "space": "none-such"})
+    assert answer.status_code == 404
+    assert "none-such" in answer.text
+    assert video_id is not None
