@@ -67,10 +67,10 @@ def vacuum(settings: Settings, *, keep: dt.timedelta, per_minute: int, at_most: 
             needed = _needed(settings, page)
             kept += len(needed)
             old = [run.id for run in page if run.id not in needed][: at_most - removed]
+            gone = len(old) if dry_run else _remove(client, old, before)
+            removed, kept = removed + gone, kept + len(old) - gone
             if not dry_run:
-                _remove(client, old, before)
-                time.sleep(len(old) * 60 / per_minute)
-            removed += len(old)
+                time.sleep(gone * 60 / per_minute)
             if removed >= at_most:
                 return Vacuumed(dry_run=dry_run, before=before, removed=removed, kept=kept, more=True)
     return Vacuumed(dry_run=dry_run, before=before, removed=removed, kept=kept, more=False)
@@ -105,9 +105,14 @@ def _video_of(run: FlowRun) -> UUID | None:
     return None
 
 
-def _remove(client: SyncPrefectClient, run_ids: Sequence[UUID], before: dt.datetime) -> None:
-    """Remove runs in one transaction of the server; one that a person has retried meanwhile is no longer ended, and stays."""
-    if run_ids:
-        chosen = _ended(before, id=FlowRunFilterId(any_=list(run_ids)))
-        body = {"flow_runs": chosen.model_dump(mode="json"), "limit": PAGE}
-        client.request("POST", "/flow_runs/bulk_delete", json=body)  # type: ignore[arg-type]  # typed from an older list
+def _remove(client: SyncPrefectClient, run_ids: Sequence[UUID], before: dt.datetime) -> int:
+    """Remove runs in one transaction of the server; give how many went.
+
+    One that a person has retried meanwhile is no longer ended, and stays.
+    """
+    if not run_ids:
+        return 0
+    chosen = _ended(before, id=FlowRunFilterId(any_=list(run_ids)))
+    body = {"flow_runs": chosen.model_dump(mode="json"), "limit": PAGE}
+    answer = client.request("POST", "/flow_runs/bulk_delete", json=body)  # type: ignore[arg-type]  # typed from an older list
+    return len(answer.json()["deleted"])
