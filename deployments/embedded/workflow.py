@@ -33,7 +33,7 @@ CLIENT: Final = {
 #: them the Retry button; our flow `vacuum` knows which are needed no more. Logs and artifacts follow their runs.
 SERVER: Final = {
     "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,orphans",
-    "PREFECT_SERVER_EVENTS_RETENTION_PERIOD": "604800",
+    "PREFECT_SERVER_EVENTS_RETENTION_PERIOD": "P7D",
 }
 
 

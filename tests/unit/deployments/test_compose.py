@@ -14,7 +14,7 @@ import yaml
 from core.agreed import EVENTS_PATH
 from core.settings import Settings
 from deployments.compose import env
-from deployments.embedded.workflow import CLIENT
+from deployments.embedded.workflow import CLIENT, SERVER
 
 ROOT = Path(__file__).parents[3]
 FILE = ROOT / "docker-compose.yml"
@@ -145,3 +145,9 @@ def test_every_setting_that_the_docs_tell_to_put_into_env_reaches_our_containers
     assert "DAILIES_MEDIA__ENCODER" in wanted
     for name, service in ours.items():
         assert wanted <= service["environment"].keys(), name
+
+
+def test_both_stacks_keep_the_same_of_prefects_database(services: dict[str, dict[str, Any]]) -> None:
+    for name in ("prefect", "prefect-services"):
+        assert SERVER.items() <= services[name]["environment"].items()
+    assert "flow_runs" not in SERVER["PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED"], "it would take failed runs"
