@@ -49,7 +49,7 @@ class DatabaseUnavailable(TransientError):
 
 
 class WorkflowUnavailable(TransientError):
-    """The Prefect server did not answer."""
+    """The Prefect server, or the Dask scheduler, did not answer."""
 
 
 class EncoderKilled(TransientError):

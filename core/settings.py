@@ -200,6 +200,16 @@ class EncoderSettings(Group):
     )
 
 
+class DaskSettings(Group):
+    """The cluster that heavy tasks are sent to, when they are."""
+
+    address: str = Field("", description="address of the Dask scheduler, such as `tcp://dask:8786`")
+    gpu: tuple[Literal["chunk", "shots", "embed"], ...] = Field(
+        (),
+        description="tasks that take a Dask worker's `GPU` instead of one of its `CPU` slots: `chunk`, `shots`, `embed`",
+    )
+
+
 class Settings(BaseSettings):
     """All settings; `DAILIES_STORAGE__ENDPOINT` sets `storage.endpoint`."""
 
@@ -215,6 +225,10 @@ class Settings(BaseSettings):
     data: Path = Field(Path(".dailies"), description="folder of the embedded stack; also holds scratch")
     scratch: Path | None = Field(None, description="folder for media in work; default: `scratch` in the data folder")
     owner_id: str = Field("local", min_length=1, description="owner recorded for uploads until owners exist")
+    task_runner: Literal["threads", "dask"] = Field(
+        "threads",
+        description="where a run's heavy tasks are executed: `threads` of its own process, or a `dask` cluster",
+    )
     database: DatabaseSettings = DatabaseSettings()
     storage: StorageSettings = StorageSettings()
     events: EventsSettings = EventsSettings()
@@ -226,6 +240,7 @@ class Settings(BaseSettings):
     shots: ShotSettings = ShotSettings()
     stills: StillSettings = StillSettings()
     encoder: EncoderSettings = EncoderSettings()
+    dask: DaskSettings = DaskSettings()
 
     @property
     def scratch_dir(self) -> Path:

@@ -10,6 +10,8 @@ from encoders.protocol import Encoder
 
 _lock: Final = Lock()
 _resident: Final[dict[tuple[str, str | None, str], Encoder]] = {}
+#: Names of what was loaded since this process began, in order: one that stays resident stands here once.
+_loaded: Final[list[str]] = []
 _yardsticks: Final[dict[tuple[str, str | None, str], Yardstick]] = {}
 
 
@@ -24,7 +26,13 @@ def load(settings: EncoderSettings) -> Encoder:
         identity = _identity(settings)
         if identity not in _resident:
             _resident[identity] = _load(settings)
+            _loaded.append(settings.name)
         return _resident[identity]
+
+
+def loaded() -> tuple[str, ...]:
+    """Name every load of an encoder since this process began, in order."""
+    return tuple(_loaded)
 
 
 def yardstick(settings: EncoderSettings) -> Yardstick:

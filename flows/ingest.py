@@ -1,17 +1,17 @@
 """From an uploaded object to searchable scenes."""
 
 from prefect import flow, unmapped
-from prefect.task_runners import ThreadPoolTaskRunner
 
 from core.values import Ticket
 from core.version import VERSION
 from flows.outcome import note_failure, rejects_invalid_media
+from flows.runner import placed, task_runner
 from flows.side_by_side import ended
 from tasks.analysis import detect_shots, embed_scenes, make_stills
 from tasks.assembling import assemble
 from tasks.publishing import accept, publish
 from tasks.spaces import open_spaces
-from tasks.transcoding import CHUNKS_AT_ONCE, encode_sound, plan_chunks, transcode_chunk
+from tasks.transcoding import encode_sound, plan_chunks, transcode_chunk
 from tasks.validation import validate
 
 
@@ -21,19 +21,19 @@ from tasks.validation import validate
     version=VERSION,
     retries=0,
     on_failure=[note_failure],
-    task_runner=ThreadPoolTaskRunner(max_workers=CHUNKS_AT_ONCE),  # type: ignore[arg-type]  # typed too narrowly
+    task_runner=task_runner(),
 )
 @rejects_invalid_media
 def ingest_video(ticket: Ticket) -> None:
     """Validate, transcode, find shots, make stills, embed and publish one uploaded video."""
-    source = validate(ticket)
+    source = placed(validate)(ticket)
     accept(ticket, source)
     chunks = plan_chunks(ticket, source)
     sound = encode_sound.submit(ticket, source)
     pieces = transcode_chunk.map(unmapped(ticket), unmapped(source), chunks)
     ended(sound, *pieces)
-    transcoded = assemble(ticket, source, pieces.result(), sound.result())
-    detected = detect_shots(ticket, transcoded)
-    stills = make_stills(ticket, transcoded, detected)
-    embedded = [embed_scenes(ticket, transcoded, detected, encoder) for encoder in open_spaces(ticket)]
+    transcoded = placed(assemble)(ticket, source, pieces.result(), sound.result())
+    detected = placed(detect_shots)(ticket, transcoded)
+    stills = placed(make_stills)(ticket, transcoded, detected)
+    embedded = [placed(embed_scenes)(ticket, transcoded, detected, encoder) for encoder in open_spaces(ticket)]
     publish(ticket, source, transcoded, detected, stills, embedded)

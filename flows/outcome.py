@@ -16,10 +16,10 @@ from core.logs import bound
 from core.settings import get_settings
 from core.values import Ticket
 from dispatch.failure_page import show_failure
+from flows.runner import clear_scratch
 from models import attempts
 from models.session import transaction
 from models.video import Video
-from tasks import scratch
 from tasks.intake import begin
 from tasks.publishing import reject
 from tasks.stage import STAGE_NOTE, flow_run_id
@@ -45,7 +45,7 @@ def rejects_invalid_media(steps: Callable[[Ticket], None]) -> Callable[[UUID], S
             except Superseded as error:
                 return _superseded(ticket, error)
             finally:
-                scratch.clear(ticket)
+                clear_scratch(ticket)
 
     attempt.__name__, attempt.__qualname__ = steps.__name__, steps.__qualname__
     attempt.__doc__, attempt.__module__ = f"{steps.__doc__}\n\n{_FORM}", steps.__module__

@@ -2,7 +2,9 @@
 
 from typing import Any
 
-from prefect.futures import PrefectFuture, PrefectWrappedFuture, as_completed
+from prefect.futures import PrefectFuture, as_completed
+
+from flows.runner import begun
 
 
 def ended(*futures: PrefectFuture[Any]) -> None:
@@ -15,8 +17,6 @@ def ended(*futures: PrefectFuture[Any]) -> None:
         for future in as_completed(list(futures)):
             future.result()
     except BaseException:
-        for future in futures:
-            begun = not isinstance(future, PrefectWrappedFuture) or not future.wrapped_future.cancel()
-            if begun:
-                future.wait()
+        for future in begun(futures):
+            future.wait()
         raise

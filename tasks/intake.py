@@ -50,7 +50,6 @@ def begin(video_id: UUID) -> Ticket:
         faults.reached("begin", faults.Moment.BEFORE, video_id)
     faults.reached("begin", faults.Moment.AFTER, video_id)
     with scratch.full_disk():
-        scratch.sweep()
         scratch.folder(ticket)
     return ticket
 

@@ -4,6 +4,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import secrets
 import shutil
 import threading
 from collections import defaultdict
@@ -20,6 +21,9 @@ from storage.client import object_store
 #: Free space kept beyond what a copy needs.
 RESERVE_BYTES: Final = 256 << 20
 
+#: Tells the folders of this process from those of others that share the disk.
+_PROCESS: Final = secrets.token_hex(4)
+
 _holding: Final = threading.Lock()
 #: Open handles of this process's own folders.
 _held: Final[dict[Path, int]] = {}
@@ -27,14 +31,25 @@ _locks: defaultdict[Path, threading.Lock] = defaultdict(threading.Lock)
 
 
 def folder(ticket: Ticket) -> Path:
-    """Give this attempt's folder, made when it is missing; what older attempts left is removed."""
+    """Give this process's folder for an attempt, made when it is missing.
+
+    The first time, what older attempts and dead processes left is removed: a run's tasks may be executed anywhere.
+    """
     root = get_settings().scratch_dir / str(ticket.video_id)
-    own = root / str(ticket.attempt)
+    own = root / f"{ticket.attempt}-{_PROCESS}"
+    if own not in _held:
+        sweep()
     _hold(own)
     for other in root.iterdir():
-        if other.name.isdigit() and int(other.name) < ticket.attempt:
+        attempt = _attempt_of(other)
+        if attempt is not None and attempt < ticket.attempt:
             shutil.rmtree(other, ignore_errors=True)
     return own
+
+
+def _attempt_of(path: Path) -> int | None:
+    number, _, _ = path.name.partition("-")
+    return int(number) if number.isdigit() else None
 
 
 def _hold(own: Path) -> None:
@@ -57,7 +72,7 @@ def sweep() -> int:
     swept = 0
     root = get_settings().scratch_dir
     for left in root.glob("*/*"):
-        if not left.name.isdigit() or left in _held:
+        if _attempt_of(left) is None or left in _held:
             continue
         try:
             handle = os.open(left, os.O_RDONLY | os.O_DIRECTORY)
@@ -96,13 +111,15 @@ def working(ticket: Ticket, name: str) -> Iterator[Path]:
 
 
 def clear(ticket: Ticket) -> None:
-    """Remove everything this attempt put into scratch."""
+    """Remove everything that this process put into scratch for this attempt, and for those before it."""
     root = get_settings().scratch_dir / str(ticket.video_id)
-    own = root / str(ticket.attempt)
-    shutil.rmtree(own, ignore_errors=True)
     with _holding:
-        if own in _held:
-            os.close(_held.pop(own))
+        ours = [own for own in _held if own.parent == root and (_attempt_of(own) or 0) <= ticket.attempt]
+    for own in ours:
+        shutil.rmtree(own, ignore_errors=True)
+        with _holding:
+            if own in _held:
+                os.close(_held.pop(own))
     with contextlib.suppress(OSError):  # another attempt is at work there
         root.rmdir()
 
