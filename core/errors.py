@@ -112,9 +112,9 @@ class InvalidMedia(PermanentError):
         self.sentence = sentence or self.SENTENCES[reason]
         super().__init__(self.sentence)
 
-    def __reduce__(self) -> tuple[type["InvalidMedia"], tuple[str, str]]:
-        """Keep the reason when the error crosses a process border."""
-        return (type(self), (self.reason, self.sentence))
+    def __reduce__(self) -> tuple[type["InvalidMedia"], tuple[str, str], dict[str, object]]:
+        """Keep the reason, and notes, when the error crosses a process border."""
+        return (type(self), (self.reason, self.sentence), self.__dict__)
 
 
 class EncoderRejected(PermanentError):

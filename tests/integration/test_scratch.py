@@ -1,5 +1,7 @@
 """Scratch: one copy an attempt, nothing left behind, no copy where there is no room."""
 
+import subprocess
+import sys
 from pathlib import Path
 from uuid import uuid4
 
@@ -50,6 +52,35 @@ def test_a_new_attempt_removes_what_older_ones_left(ticket: Ticket):
     newer = scratch.folder(ticket)
     assert newer.exists()
     assert not older.exists()
+
+
+def test_processes_that_share_a_disk_have_folders_of_their_own(ticket: Ticket, settings: Settings):
+    ours = scratch.folder(ticket)
+    # As a Dask worker on the machine of the run's own process: it must neither wait for us nor write into ours.
+    theirs = f"""
+from pathlib import Path
+from core.settings import Settings
+from core.values import Ticket
+from tasks import scratch
+scratch.get_settings = lambda: Settings(scratch=Path({str(settings.scratch_dir)!r}))
+print(scratch.folder(Ticket.model_validate_json({ticket.model_dump_json()!r})))
+"""
+    done = subprocess.run([sys.executable, "-c", theirs], capture_output=True, text=True, timeout=30, check=True)
+    left = Path(done.stdout.strip())
+    assert left.parent == ours.parent
+    assert left.is_dir()
+    assert left != ours
+    scratch.clear(ticket)
+    assert left.is_dir(), "it is not ours"
+    scratch.folder(ticket)
+    assert not left.exists(), "its process is dead, and somebody comes by"
+
+
+def test_clearing_leaves_nothing_of_earlier_attempts_either(ticket: Ticket, settings: Settings):
+    # On a Dask worker, where nobody told of the end of the first attempt: its run was killed.
+    scratch.folder(ticket.model_copy(update={"attempt": 1}))
+    scratch.clear(ticket)
+    assert not any(Path(settings.scratch_dir).rglob("*"))
 
 
 def test_clearing_leaves_nothing(ticket: Ticket, settings: Settings):

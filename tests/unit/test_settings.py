@@ -51,6 +51,8 @@ def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch):
         ("DAILIES_SERVICE__PORT", "port"),
         ("DAILIES_SHOTS__DETECTOR", "content"),
         ("DAILIES_SHOTS__MERGE_LIKENESS", "2"),
+        ("DAILIES_TASK_RUNNER", "processes"),
+        ("DAILIES_DASK__GPU", '["publish"]'),
     ],
 )
 def test_a_wrong_setting_is_refused_at_once(monkeypatch: pytest.MonkeyPatch, name: str, value: str):
