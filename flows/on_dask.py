@@ -8,6 +8,7 @@ from distributed import Client, Worker
 from prefect import get_run_logger
 from prefect.context import FlowRunContext
 from prefect.futures import PrefectFuture
+from prefect.results import get_result_store
 from prefect.tasks import Task
 from prefect_dask.client import PrefectDaskClient
 from prefect_dask.task_runners import DaskTaskRunner, PrefectDaskFuture
@@ -51,8 +52,12 @@ class DaskRunner(DaskTaskRunner):
     def submit(self, task: Task[..., Any], *args: Any, **kwargs: Any) -> PrefectDaskFuture[Any]:  # type: ignore[override]
         """Ask for a slot of the kind that the task needs, and send it."""
         slot = GPU if task.name in get_settings().dask.gpu else CPU
+        # The context that travels with a task has lost the class of our store: a worker would keep results in a folder.
+        storage = get_result_store().result_storage
+        assert storage is not None
+        bound = task.with_options(result_storage=storage)
         with annotate(resources={slot: 1}):
-            return super().submit(task, *args, **kwargs)
+            return super().submit(bound, *args, **kwargs)
 
 
 def begun(futures: Sequence[PrefectFuture[Any]]) -> list[PrefectFuture[Any]]:

@@ -17,6 +17,7 @@ from tests.e2e.dask_cluster import AGREED, CHUNK_S, Cluster, stack_on_dask
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
 
+CACHEABLE = {"validate", "transcode", "shots", "stills", "embed"}
 COLOURS = ("red", "green", "blue", "yellow", "cyan", "magenta", "white", "gray")
 
 
@@ -51,6 +52,12 @@ def overhead_s(cluster: Cluster, video: dict[str, Any]) -> float:
     return statistics.median(found)
 
 
+def published_again(cluster: Cluster, video_id: str) -> list[dict[str, Any]]:
+    stages = cluster.live.video(video_id)["stages"]
+    done = any(stage["stage"] == "publish" and stage["attempts"] == 2 and stage["state"] == "done" for stage in stages)
+    return stages if done else []
+
+
 def nothing_in_scratch(cluster: Cluster) -> bool:
     return not [left for name in cluster.workers for left in cluster.scratch(name).glob("*")]
 
@@ -67,6 +74,10 @@ def test_chunks_go_to_both_workers_and_each_loads_the_encoder_once(
     wait_for(lambda: nothing_in_scratch(cluster), "workers keep no copy of a video that is done", 30)
     print(f"chunks by worker: { {name: len(chunks) for name, chunks in done.items()} }")
     print(f"overhead: {overhead_s(cluster, video):.2f} s a task")
+
+    cluster.live.service.post(f"/videos/{video['video_id']}/rerun", json={}).raise_for_status()
+    published = wait_for(lambda: published_again(cluster, video["video_id"]), "it is published again", 120)
+    assert {stage["stage"] for stage in published if stage["reused"]} == CACHEABLE, "workers keep results where we do"
 
     for number in range(4):
         assert cluster.live.ingest(make_clip(f"more-{number}.mp4"))["status"] == "indexed"
