@@ -19,7 +19,7 @@ R = TypeVar("R")
 
 
 def task_runner() -> TaskRunner[Any]:
-    """Give the runner that the environment names; a flow asks when it is defined (docs/adr/0013).
+    """Give the runner that the environment names; a flow asks when it is defined (docs/adr/0014).
 
     Raises:
         MissingDependency: `dask` is wanted without an address, or its packages are not here (permanent).
