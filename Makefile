@@ -52,7 +52,7 @@ fmt: $(READY) ## format and mend what can be mended
 
 chaos: $(READY) ## break 2,000 films, then the real stack for an hour: faults, crash points, recovery times
 	$(BIN)/python -m tests.hostile
-	$(BIN)/python -m tests.chaos --crash-points --chunks 20 --recovery $(ARGS)
+	$(BIN)/python -m tests.chaos --crash-points --chunks 20 --backfill 200 --recovery $(ARGS)
 
 rehearse: $(READY) ## play docker-compose.yml through without an engine: start, kill each part, ingest again
 	$(BIN)/python -m pytest tests/rehearsal $(ARGS)

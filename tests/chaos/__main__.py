@@ -5,7 +5,7 @@ import random
 import signal
 import sys
 
-from tests.chaos import campaign, chunks, recovery
+from tests.chaos import backfill, campaign, chunks, recovery
 from tests.chaos.crash_points import full_product
 
 
@@ -19,6 +19,7 @@ def main() -> int:
     parser.add_argument("--recovery", action="store_true", help="also measure recovery times")
     parser.add_argument("--crash-points", action="store_true", help="also fail at every write in every way")
     parser.add_argument("--chunks", type=int, default=0, help="so many kills in the middle of an eight-chunk transcode")
+    parser.add_argument("--backfill", type=int, default=0, help="so many videos embedded again while uploads arrive")
     arguments = parser.parse_args()
     # Ended by a signal, it stops its stack all the same.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))
@@ -35,6 +36,10 @@ def main() -> int:
         passed &= full_product()
     if arguments.chunks:
         passed &= chunks.measure(arguments.chunks, seed)
+    if arguments.backfill:
+        figures = backfill.measure(arguments.backfill)
+        print(figures.table(), *(f"PROBLEM: {problem}" for problem in figures.problems()), sep="\n", flush=True)
+        passed &= not figures.problems()
     if arguments.recovery:
         passed &= recovery.measure()
     print("passed" if passed else "FAILED")
