@@ -93,7 +93,8 @@ class Cluster:
     def stop(self) -> None:
         """End the workers, then the scheduler."""
         for process in (*self.workers.values(), self.scheduler):
-            process.terminate()
+            if process.poll() is None:
+                process.terminate()
         for process in (*self.workers.values(), self.scheduler):
             try:
                 process.wait(20)
@@ -127,8 +128,11 @@ def stack_on_dask(folder: Path, agreed: Mapping[str, str], *, data: Path | None 
     given = {"DAILIES_TASK_RUNNER": "dask", "DAILIES_DASK__ADDRESS": cluster.address, **agreed}
     try:
         with stack_up(data or folder / "stack" / "data", given) as cluster.live:
-            for core, name in enumerate(("a", "b")):
-                cluster.start_worker(name, core)
-            yield cluster
+            try:
+                for core, name in enumerate(("a", "b")):
+                    cluster.start_worker(name, core)
+                yield cluster
+            finally:
+                cluster.stop()  # before the stack: a worker that ends still has a word for the Prefect server
     finally:
         cluster.stop()
