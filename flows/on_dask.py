@@ -61,7 +61,7 @@ class DaskRunner(DaskTaskRunner):
 
 
 def begun(futures: Sequence[PrefectFuture[Any]]) -> list[PrefectFuture[Any]]:
-    """Take back the tasks that no worker has begun; give the others."""
+    """Take back the tasks that no worker has begun; give the others, as far as the workers can be asked."""
     if (client := _connection()) is None:
         return []
     at_work = {key for keys in _on_every_worker(client, _keys_at_work).values() for key in keys}
@@ -78,12 +78,8 @@ def begun(futures: Sequence[PrefectFuture[Any]]) -> list[PrefectFuture[Any]]:
 
 def clear_scratch(ticket: Ticket) -> None:
     """Let every worker remove what it holds of an attempt; one that cannot be asked does it at the next attempt."""
-    if (client := _connection()) is None:
-        return
-    try:
+    if (client := _connection()) is not None:
         _on_every_worker(client, scratch.clear, ticket)
-    except (OSError, TimeoutError) as error:
-        get_run_logger().warning("copies of this video may be left in the scratch of Dask workers: %s", error)
 
 
 def _connection() -> Client | None:
@@ -93,8 +89,13 @@ def _connection() -> Client | None:
 
 
 def _on_every_worker(client: Client, function: Callable[..., Any], *args: Any) -> dict[str, Any]:
-    # The time limit is one of the client's own, which `run` hands on; without it a frozen worker would hold us up.
-    found: dict[str, Any] = client.run(function, *args, on_error="ignore", callback_timeout=_ANSWER_WITHIN_S)
+    """Give what a function returns on each worker; how a run ends must not depend on it, so nothing is raised."""
+    try:
+        # The time limit is one of the client's own, which `run` hands on: a frozen worker does not hold us up for long.
+        found: dict[str, Any] = client.run(function, *args, on_error="ignore", callback_timeout=_ANSWER_WITHIN_S)
+    except (OSError, TimeoutError) as error:
+        get_run_logger().warning("not every Dask worker answered: %s", error)
+        return {}
     return found
 
 
