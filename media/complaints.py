@@ -15,7 +15,7 @@ _OURS: Final = re.compile(
 _INPUTS: Final = re.compile(
     r"Invalid data found when processing input|Decode error rate|Cannot determine format of input"
     # Nothing came out of a stream, or its header does not say what should.
-    r"|Could not open encoder before EOF|Neither number of channels nor channel layout specified"
+    r"|Could not open encoder before EOF|Error while opening decoder|Neither number of channels nor channel layout specified"
 )
 #: What ffmpeg reports when it is verbose, and what it says whatever happened.
 _NOISE: Final = re.compile(

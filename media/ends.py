@@ -14,7 +14,7 @@ from media import probe
 from media.allowed import file_arg, guard_args
 from media.launcher import run_ffmpeg
 from media.limits import END_S, check_size, rate_of, undecodable
-from media.measuring import measured
+from media.measuring import measured, with_leaps
 from media.sniff import sniff
 from media.tools import Tools
 from media.wholeness import is_whole
@@ -90,9 +90,12 @@ def with_tail(
         degraded.append(f"The last {float(missing):.1f} seconds that the header promises are missing.")
     # A damaged file may seem to have more streams of pictures, with times of their own.
     video = [p for p in packets if header.video is not None and p.stream == header.video.index]
+    video = [p for p, is_wild in with_leaps(video, header.container) if not is_wild]
     last = max((p.pts_s for p in video if p.pts_s is not None), default=start + promised)
     is_seen = decoded_s is not None and decoded_s >= last
     if facts.is_cuttable and not is_seen and not _tail_decodes(facts, last - start, path, tools, limits):
+        if not header.is_measured:  # a header may promise an end that is nowhere near
+            return with_tail(facts, decoded_s, measured(header, path, tools, limits), path, tools, limits)
         if limits.error_budget * float(facts.duration_s) < END_S:
             raise InvalidMedia("damaged", "The end of the video cannot be decoded.")
         degraded.append("The last seconds of the video cannot be decoded.")

@@ -5,6 +5,7 @@ from fractions import Fraction
 from typing import Final
 
 from core.values import MediaFacts
+from media.measuring import LEAP_S
 
 #: Steps back in time beyond this are a restarted clock; smaller ones are jitter of a single picture.
 _RESTART_S: Final = 0.5
@@ -66,7 +67,7 @@ def audio_filter(facts: MediaFacts) -> str:
     start = plain(Fraction(facts.start_s))
     raw = f"PTS-({start})/TB+ld(0)"
     steps = [
-        f"asetpts='{_monotonic(raw, 'NB_SAMPLES/SR/TB', may_be_negative=True)}'",
+        f"asetpts='{_monotonic(raw, 'NB_SAMPLES/SR/TB', facts, may_be_negative=True)}'",
         # async fills gaps with silence: sound would otherwise creep ahead of the pictures.
         "aresample=48000:async=1:first_pts=0",
     ]
@@ -79,11 +80,13 @@ def _shifted(facts: MediaFacts) -> str:
 
 
 def _mended(facts: MediaFacts) -> str:
-    """Move the clock likewise, and carry on where the source's clock is missing or starts again."""
-    return _monotonic(f"{_shifted(facts)}+ld(0)", f"round(({plain(1 / facts.frame_rate)})/TB)")
+    """Move the clock likewise, and carry on where the source's clock is missing, leaps or starts again."""
+    return _monotonic(f"{_shifted(facts)}+ld(0)", f"round(({plain(1 / facts.frame_rate)})/TB)", facts)
 
 
-def _monotonic(time: str, step: str, *, may_be_negative: bool = False) -> str:
+def _monotonic(time: str, step: str, facts: MediaFacts, *, may_be_negative: bool = False) -> str:
+    # A pause longer than the whole video is no pause: one damaged time would move everything behind it.
+    leapt = f"gt(ld(1),PREV_OUTPTS+({plain(Fraction(facts.duration_s) + LEAP_S)})/TB)"
     # Variables: 0 what was added since the clock restarted, 1 this frame's time, 2 how far it must move on.
     jump = f"PREV_OUTPTS+{step}-ld(1)"
     # A picture before zero can only be the first: the clock then starts there. Sound before it is cut later on.
@@ -91,7 +94,7 @@ def _monotonic(time: str, step: str, *, may_be_negative: bool = False) -> str:
     restarted = f"lt(ld(1),PREV_OUTPTS-{_RESTART_S}/TB)"
     return (
         f"st(1,if(isnan(PTS),if(isnan(PREV_OUTPTS),0,PREV_OUTPTS+{step}),{time}));"
-        f"st(2,if(eq(N,0),{early},if({restarted},{jump},0)));"
+        f"st(2,if(eq(N,0),{early},if({restarted}+{leapt},{jump},0)));"
         "st(0,ld(0)+ld(2));st(1,ld(1)+ld(2));"
         "if(gt(N,0)*lte(ld(1),PREV_OUTPTS),PREV_OUTPTS+1,ld(1))"
     )

@@ -1,13 +1,20 @@
 """What the packets say, undecoded, where the header is silent or cannot be believed."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Final
 
 from core.errors import InvalidMedia
 from core.settings import LimitSettings
 from media import probe
 from media.tools import Tools
+
+#: Seconds from which on a step of the clock is a break of it, as ffmpeg has it (-dts_delta_threshold).
+LEAP_S: Final = 10
+#: Demuxers whose clock may break at any packet: a last picture far behind all others was not meant to be there.
+_BROADCAST: Final = frozenset({"mpegts", "mpeg"})
 
 
 def measured(header: probe.Header, path: Path, tools: Tools, limits: LimitSettings) -> probe.Header:
@@ -19,10 +26,11 @@ def measured(header: probe.Header, path: Path, tools: Tools, limits: LimitSettin
     first: Fraction | None = None
     end: Fraction | None = None
     count = 0
-    for count, packet in enumerate(probe.read_packets(path, tools, limits, streams="V:0"), start=1):
+    packets = probe.read_packets(path, tools, limits, streams="V:0")
+    for count, (packet, is_wild) in enumerate(with_leaps(packets, header.container), start=1):
         if count > limits.max_frames:
             raise InvalidMedia("too_many_frames")
-        if packet.pts_s is not None and packet.end_s is not None:
+        if packet.pts_s is not None and packet.end_s is not None and not is_wild:
             first = packet.pts_s if first is None else min(first, packet.pts_s)
             end = packet.end_s if end is None else max(end, packet.end_s)
     length = None if first is None or end is None else end - first
@@ -30,3 +38,24 @@ def measured(header: probe.Header, path: Path, tools: Tools, limits: LimitSettin
         replace(s, duration_s=length, frames=count or None) if s is header.video else s for s in header.streams
     )
     return replace(header, duration_s=length, streams=streams, is_measured=True)
+
+
+def with_leaps(packets: Iterable[probe.Packet], container: str) -> Iterator[tuple[probe.Packet, bool]]:
+    """Give the packets of one stream in file order, each with whether its time is wild.
+
+    Wild is a time far beyond that of both neighbours: a damaged one, which says nothing about the video's length.
+    """
+    before: Fraction | None = None
+    waiting: probe.Packet | None = None
+    for packet in packets:
+        if waiting is not None:
+            is_wild = (before is None or _leaps(before, waiting.pts_s)) and _leaps(packet.pts_s, waiting.pts_s)
+            before = before if is_wild or waiting.pts_s is None else waiting.pts_s
+            yield waiting, is_wild
+        waiting = packet
+    if waiting is not None:
+        yield waiting, container in _BROADCAST and _leaps(before, waiting.pts_s)
+
+
+def _leaps(start_s: Fraction | None, end_s: Fraction | None) -> bool:
+    return start_s is not None and end_s is not None and end_s > start_s + LEAP_S

@@ -14,6 +14,7 @@ from core.values import MediaFacts, seconds
 from media import probe
 from media.allowed import accepts_codec
 from media.complaints import is_inputs_fault
+from media.copying import CHOICES, copied
 from media.ends import with_head, with_tail
 from media.limits import check_length, undecodable, within_limits
 from media.sniff import sniff
@@ -24,6 +25,8 @@ _CRASHES: Final = frozenset({Signals.SIGSEGV, Signals.SIGABRT, Signals.SIGBUS, S
 _PLAYLIST_DEMUXERS: Final = frozenset(
     {"hls", "concat", "dash", "sdp", "imf", "webm_dash_manifest", "rtsp", "image2", "tedcaptions"}
 )
+#: Refusals that a stream beside the pictures may have caused.
+_MAY_LIE_BESIDE: Final = frozenset({"damaged", "unsupported_codec"})
 _FALLBACK_RATE: Final = Fraction(25)
 
 
@@ -37,14 +40,38 @@ def inspect(path: Path, tools: Tools, limits: LimitSettings) -> MediaFacts:
     judge_size(path.stat().st_size, limits)
     container = sniff(path)
     with blames_input(), _refusals_are_damage():
-        header = _header(path, tools, limits, container)
-        video, header = within_limits(header, path, tools, limits)
-        facts = _facts(header, video)
-        facts, decoded_s = with_head(facts, header, path, tools, limits)
-        facts = with_tail(facts, decoded_s, header, path, tools, limits)
-        # Measured by now: a header may also promise too little.
-        check_length(Fraction(facts.duration_s), path, limits)
-        return facts
+        try:
+            header = _header(path, tools, limits, container)
+        except InvalidMedia as refusal:
+            facts = _facts_of_copy(path, tools, limits, container) if refusal.reason in _MAY_LIE_BESIDE else None
+            if facts is None:
+                raise
+            return facts
+        return _judge(path, tools, limits, header)
+
+
+def _facts_of_copy(path: Path, tools: Tools, limits: LimitSettings, container: str | None) -> MediaFacts | None:
+    """Judge the pictures without the streams beside them; None where that does not help."""
+    for streams, remarks in CHOICES if container is not None else ():
+        with copied(path, container, streams, tools, limits) as copy:
+            try:
+                header = None if copy is None else _header(copy, tools, limits, container)
+            except InvalidMedia:
+                continue
+            if copy is not None and header is not None:
+                facts = _judge(copy, tools, limits, header)
+                return facts.model_copy(update={"degraded": (*remarks, *facts.degraded)})
+    return None
+
+
+def _judge(path: Path, tools: Tools, limits: LimitSettings, header: probe.Header) -> MediaFacts:
+    video, header = within_limits(header, path, tools, limits)
+    facts = _facts(header, video)
+    facts, decoded_s = with_head(facts, header, path, tools, limits)
+    facts = with_tail(facts, decoded_s, header, path, tools, limits)
+    # Measured by now: a header may also promise too little.
+    check_length(Fraction(facts.duration_s), path, limits)
+    return facts
 
 
 def judge_size(size_bytes: int, limits: LimitSettings) -> None:

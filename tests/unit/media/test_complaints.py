@@ -23,6 +23,8 @@ def ended(stderr: str) -> EncoderRejected:
         DAMAGE,
         "[vist#0:0/h264 @ 0x7fe7] [dec:h264 @ 0x7fe8] Decode error rate 1 exceeds maximum 0.666667\n",
         "[in#0 @ 0x7f96] Error opening input: Invalid data found when processing input\n",
+        "[aist#0:1/aac @ 0x7f71] [dec:aac @ 0x7f72] Error while opening decoder: Operation not permitted\n",
+        "Error while opening decoder for input stream #0:1 : Operation not permitted\n",
     ],
 )
 def test_what_cannot_be_decoded_is_the_inputs_fault(stderr: str) -> None:

@@ -1,0 +1,141 @@
+"""Sources whose pictures are whole, while something beside them is broken: other streams, or a single time."""
+
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+from core.errors import InvalidMedia
+from core.settings import MediaSettings
+from media.timing import frame_times
+from media.validation import inspect
+from tests.media.conftest import H264, make_all
+
+SETTINGS = MediaSettings(ladder=(32,), preset="ultrafast", proxy_short_side=64, threads=2)
+SOUND = ("-f", "lavfi", "-i", "sine=440:d=1", "-c:a", "aac")
+#: What the header of a track of AAC says it holds, and the same with MPEG-2 pictures in its place.
+AAC, PICTURES = b"\x40\x15", b"\x61\x15"
+WILD_S = 6000
+#: Frames per second of the sources, and their length.
+RATE, LENGTH_S = 12, 1
+
+
+@pytest.fixture(scope="module")
+def short(make) -> Path:
+    pictures = ("-f", "lavfi", "-i", f"testsrc2=r={RATE}:s=64x64:d={LENGTH_S}")
+    return make("short.mp4", *pictures, *SOUND, *H264, "-g", "6")
+
+
+@pytest.fixture
+def become(tmp_path, tools, limits):
+    """Validate and transcode a source; what was said of it, and what was made."""
+
+    def become(source: Path):
+        facts = inspect(source, tools, limits)
+        return facts, make_all(source, facts, SETTINGS, tmp_path, tools, limits)
+
+    return become
+
+
+def altered(source: Path, tmp_path: Path, content: bytes) -> Path:
+    assert content != source.read_bytes()
+    path = tmp_path / "upload"
+    path.write_bytes(content)
+    return path
+
+
+def lost_pictures(made) -> int:
+    return RATE * LENGTH_S - made.frames
+
+
+@pytest.mark.parametrize(
+    ("name", "flags"),
+    [
+        ("plain.mp4", ()),
+        ("fragmented.mp4", ("-movflags", "+frag_keyframe+empty_moov+default_base_moof")),
+        ("late.mp4", ("-output_ts_offset", "0.4")),
+    ],
+)
+def test_sound_that_no_decoder_takes_is_left_out(make, short, tmp_path, become, tools, limits, name, flags):
+    source = make(name, "-i", str(short), "-c", "copy", *flags)
+    facts, made = become(altered(source, tmp_path, source.read_bytes().replace(AAC, PICTURES)))
+    assert facts.audio_codec is None
+    assert "sound" in facts.degraded[0]
+    assert (lost_pictures(made), made.audio) == (0, None)
+    assert frame_times(made.proxy).first == 0
+    assert facts.duration_s == inspect(source, tools, limits).duration_s
+
+
+def test_sound_off_the_list_is_left_out(make, short, become):
+    source = make("strange_sound.mkv", "-i", str(short), "-c:v", "copy", "-c:a", "dfpwm", "-strict", "-2")
+    facts, made = become(source)
+    assert (facts.audio_codec, lost_pictures(made)) == (None, 0)
+    assert "sound" in facts.degraded[0]
+
+
+def test_a_stream_off_the_list_does_not_cost_the_sound(make, short, tmp_path, become):
+    words = tmp_path / "words.srt"
+    words.write_text("1\n00:00:00,000 --> 00:00:01,000\nhello\n")
+    maps = ("-map", "0:v", "-map", "0:a", "-map", "1:a")
+    more = ("-c", "copy", "-c:a:1", "dfpwm", "-strict", "-2")
+    facts, made = become(make("two_sounds.mkv", "-i", str(short), *SOUND[:4], *maps, *more))
+    assert facts.audio_codec == "aac"
+    assert made.audio is not None
+    assert not facts.degraded
+
+
+def test_pictures_off_the_list_are_refused_whatever_lies_beside_them(make, short, tools, limits, tmp_path):
+    path = make("raw_beside.mkv", "-i", str(short), "-c:v", "rawvideo", "-c:a", "copy")
+    with pytest.raises(InvalidMedia) as caught:
+        inspect(path, tools, limits)
+    assert caught.value.reason == "unsupported_codec"
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("which", [5, 6, 11])
+def test_one_picture_with_a_wild_time_moves_no_other(make, short, tmp_path, become, which):
+    source = make("short.ts", "-i", str(short), "-c", "copy")
+    facts, made = become(altered(source, tmp_path, with_wild_time(source.read_bytes(), b"\0\0\1\xe0", which)))
+    assert lost_pictures(made) == 0
+    assert facts.duration_s < 2 * LENGTH_S
+    assert made.duration_s < 2 * LENGTH_S
+    assert not made.degraded
+
+
+def test_sound_with_a_wild_time_is_not_followed_by_hours_of_silence(make, short, tmp_path, become):
+    source = make("short.ts", "-i", str(short), "-c", "copy")
+    _, made = become(altered(source, tmp_path, with_wild_time(source.read_bytes(), b"\0\0\1\xc0", 1)))
+    assert lost_pictures(made) == 0
+    assert made.audio.stat().st_size < 100_000
+
+
+def with_wild_time(content: bytes, start_code: bytes, which: int) -> bytes:
+    """Move PTS and DTS of one packet of a transport stream's PES (ISO/IEC 13818-1, 2.4.3.7)."""
+    at = -1
+    for _ in range(which + 1):
+        at = content.index(start_code, at + 1)
+    stamps = range(at + 9, at + 9 + content[at + 8], 5)
+    broken = bytearray(content)
+    for stamp in stamps:
+        broken[stamp : stamp + 5] = written_stamp(content[stamp] >> 4, WILD_S * 90_000)
+    return bytes(broken)
+
+
+def written_stamp(mark: int, ticks: int) -> bytes:
+    return bytes(
+        [
+            mark << 4 | (ticks >> 30 & 7) << 1 | 1,
+            ticks >> 22 & 0xFF,
+            (ticks >> 15 & 0x7F) << 1 | 1,
+            ticks >> 7 & 0xFF,
+            (ticks & 0x7F) << 1 | 1,
+        ]
+    )
+
+
+def test_a_pause_within_the_video_is_no_wild_time(make, short, become):
+    """The control: two pictures far apart stay as far apart."""
+    source = make("pause.mp4", "-i", str(short), "-an", "-bsf:v", r"setts=ts='TS+if(gte(N,6),15/TB,0)'", "-c", "copy")
+    facts, made = become(source)
+    assert facts.duration_s == pytest.approx(LENGTH_S + 15, abs=0.1)
+    assert Fraction(made.duration_s) == pytest.approx(LENGTH_S + 15, abs=0.1)
