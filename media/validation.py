@@ -52,7 +52,9 @@ def inspect(path: Path, tools: Tools, limits: LimitSettings) -> MediaFacts:
 
 def _facts_of_copy(path: Path, tools: Tools, limits: LimitSettings, container: str | None) -> MediaFacts | None:
     """Judge the pictures without the streams beside them; None where that does not help."""
-    for streams, remarks in CHOICES if container is not None else ():
+    if container is None:
+        return None
+    for streams, remarks in CHOICES:
         with copied(path, container, streams, tools, limits) as copy:
             try:
                 header = None if copy is None else _header(copy, tools, limits, container)
