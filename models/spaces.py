@@ -1,6 +1,7 @@
 """Embedding spaces: which there are, how full each is, which one answers searches."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy import Select, delete, func, select, text, update
@@ -59,10 +60,11 @@ def register(session: Session, spec: EncoderSpec, source: str | None = None) -> 
 
 def find_space(session: Session, spec: EncoderSpec) -> Encoder | None:
     """Give the space of an encoder; None when it was dropped or never made. It stays until this transaction ends."""
-    return session.scalar(_of(spec).with_for_update(key_share=True, read=True))
+    found: Encoder | None = session.scalar(_of(spec).with_for_update(key_share=True, read=True))
+    return found
 
 
-def _of(spec: EncoderSpec) -> Select[Encoder]:
+def _of(spec: EncoderSpec) -> Select[Any]:
     return select(Encoder).filter_by(**spec.model_dump())
 
 

@@ -26,6 +26,7 @@ from dispatch.runs import prefect_client
 from dispatch.vacuum import vacuum
 from models import Video, VideoStatus, attempts, inbox
 from models.session import transaction
+from tests.conftest import wait_for
 from tests.integration.prefect_server import bare_server
 
 ROOT = PREFECT_YAML.parent
@@ -127,6 +128,17 @@ def test_prefects_own_deploy_takes_the_same_file_once_the_pool_is_there(server: 
         assert [found[name][key] for key in compared] == [one[key] for key in compared], name
         assert found[name]["pull_steps"] in ([], None)
         assert [each["slug"] for each in found[name]["schedules"]] == [each["slug"] for each in one["schedules"]]
+
+
+def test_the_server_makes_runs_of_every_schedule(server: str):
+    deploy(server)
+
+    def scheduled() -> bool:
+        runs = httpx.post(f"{server}/flow_runs/filter", json={"limit": 200}).json()
+        having = {run["deployment_id"] for run in runs if run["auto_scheduled"]}
+        return having == {one["id"] for one in deployed(server).values() if one["schedules"]}
+
+    wait_for(scheduled, "the scheduler has made runs ahead", 100)
 
 
 def a_video(settings: Settings, *, is_indexed: bool) -> UUID:
