@@ -40,7 +40,7 @@ def reached(live: "Live", video_id: str, name: str, *states: str) -> dict[str, A
     return live.wait_for(look, f"{name} is {states}", 60, every_s=0.05)
 
 
-@pytest.mark.parametrize("retry", [retry_in_v2, retry_in_v1])
+@pytest.mark.parametrize("retry", [retry_in_v2, pytest.param(retry_in_v1, marks=pytest.mark.long)])
 def test_after_a_kill_retry_finds_finished_stages_cached(
     live: "Live", page: Page, make_clip: Callable[..., Path], retry: Callable[[Page, str, str], None]
 ):

@@ -80,6 +80,7 @@ def measure(videos: int, uploads: int = 12) -> Figures:
         folder = Path(name)
         ingest(running, folder, videos)
         figures.idle_s = [first_task_s(running, folder, 5_000 + number) for number in range(uploads)]
+        print(f"idle: {', '.join(f'{each:.1f}' for each in figures.idle_s)} s", flush=True)
         open_space(running, folder)
         for number in range(videos):
             running.live.store.delete(running.live.settings.storage.uploads_bucket, f"clip-{number:04}.mp4")
@@ -93,6 +94,7 @@ def measure(videos: int, uploads: int = 12) -> Figures:
             if number < uploads * 4 and done < videos:
                 figures.busy_s.append(first_task_s(running, folder, 6_000 + number))
             number += 1
+            print(f"{done} of {videos} embedded, {len(figures.busy_s)} uploads beside it", flush=True)
             if time.monotonic() - began > 60 + 30 * videos:
                 break
             time.sleep(EVERY_S)
