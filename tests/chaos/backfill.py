@@ -151,7 +151,7 @@ def open_space(running: Rig, folder: Path) -> None:
 
 def start(running: Rig) -> str:
     """Start the backfill as `dailies backfill` does; give its run."""
-    body = BODY | {"space": "2"}
+    body = BODY | {"space": "second"}
     answer = running.patiently(lambda: running.live.service.post("/backfill", json=body).raise_for_status()).json()
     return str(answer["run_url"]).rsplit("/", 1)[-1] if answer["run_url"] else ""
 
