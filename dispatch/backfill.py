@@ -122,17 +122,10 @@ def plan(settings: Settings, selection: Selection) -> Plan:
     aim = target(settings, selection)
     with transaction(settings.database) as session:
         videos = recipes.behind(session, aim.column, aim.recipe, settings.owner_id)
-        first = recipes.candidates(
-            session,
-            aim.column,
-            aim.recipe,
-            settings.owner_id,
-            order=selection.order,
-            since=selection.since,
-            until=selection.until,
-            limit=SAMPLE,
-        )
-        if (selection.since or selection.until) and len(first) < SAMPLE:
+        first = _candidates(session, settings, selection, aim, None, SAMPLE)
+        bounded = selection.since or selection.until
+        # A space that is new has no rows yet to look among.
+        if bounded and len(first) < SAMPLE and recipes.is_whole(session, aim.column, settings.owner_id):
             videos = len(first)
         each_s = _seconds_each(stage_statistic.ended(session), selection.stage)
         each_bytes = _bytes_each(session, aim, [one.video_id for one in first])
@@ -179,17 +172,23 @@ def prepare(settings: Settings, aim: Target) -> None:
 def page(settings: Settings, selection: Selection, aim: Target, after: Candidate | None, limit: int) -> list[Candidate]:
     """Give the next videos that lack the recipe."""
     with transaction(settings.database) as session:
-        return recipes.candidates(
-            session,
-            aim.column,
-            aim.recipe,
-            settings.owner_id,
-            order=selection.order,
-            since=selection.since,
-            until=selection.until,
-            after=after,
-            limit=limit,
-        )
+        return _candidates(session, settings, selection, aim, after, limit)
+
+
+def _candidates(
+    session: Session, settings: Settings, selection: Selection, aim: Target, after: Candidate | None, limit: int
+) -> list[Candidate]:
+    return recipes.candidates(
+        session,
+        aim.column,
+        aim.recipe,
+        settings.owner_id,
+        order=selection.order,
+        since=selection.since,
+        until=selection.until,
+        after=after,
+        limit=limit,
+    )
 
 
 def ask(settings: Settings, aim: Target, candidate: Candidate) -> Asked:

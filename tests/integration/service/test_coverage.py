@@ -8,7 +8,8 @@ from fastapi.testclient import TestClient
 
 from core.fingerprint import Recipes
 from core.settings import Settings
-from models import recipes
+from core.values import EncoderSpec
+from models import recipes, spaces
 from models.session import transaction
 
 
@@ -54,4 +55,12 @@ def test_a_space_nobody_knows_is_named_in_the_refusal(client: TestClient, video_
     answer = client.post("/backfill", json={"stage": "embed", "space": "none-such"})
     assert answer.status_code == 404
     assert "none-such" in answer.text
+    assert video_id is not None
+
+
+def test_dates_do_not_hide_the_videos_that_a_new_space_lacks(client: TestClient, settings: Settings, video_id: UUID):
+    with transaction(settings.database) as session:
+        spaces.register(session, EncoderSpec(name="newer", revision="1", dim=3, preprocess="none"))
+    body = {"stage": "embed", "space": "newer", "since": "2020-01-01T00:00:00Z"}
+    assert client.post("/backfill", json=body).json()["videos"] == 1
     assert video_id is not None
