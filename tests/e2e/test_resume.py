@@ -21,15 +21,14 @@ def stage(video: dict[str, Any], name: str) -> dict[str, Any]:
 
 @contextmanager
 def broken_release(live: "Live") -> Iterator[None]:
-    """Break publish as a bad release would: a table has another name than the code believes."""
-    rename = "ALTER TABLE {} RENAME TO {}"
+    """Break publish, and publish alone, as a bad release would: no scene meets what a table now demands."""
     with transaction(live.settings.database) as session:
-        session.execute(text(rename.format("scene_embedding", "scene_embedding_elsewhere")))
+        session.execute(text("ALTER TABLE scene ADD CONSTRAINT nothing_fits CHECK (false) NOT VALID"))
     try:
         yield
     finally:
         with transaction(live.settings.database) as session:
-            session.execute(text(rename.format("scene_embedding_elsewhere", "scene_embedding")))
+            session.execute(text("ALTER TABLE scene DROP CONSTRAINT nothing_fits"))
 
 
 def rerun(live: "Live", video_id: str, **body: Any) -> None:
