@@ -107,6 +107,19 @@ def stage_task(
 
 
 @contextmanager
+def of_stage(stage: Stage) -> Iterator[None]:
+    """Tell an error which stage it ended, be it in the stage or on the way to it; decorates a task's body, too.
+
+    Told on the error itself, because the flow's hooks see the error and not the task.
+    """
+    try:
+        yield
+    except Exception as error:
+        error.add_note(f"{STAGE_NOTE}{stage}")
+        raise
+
+
+@contextmanager
 def entered(ticket: Ticket, stage: Stage, fingerprint: str | None, share: Share | None = None) -> Iterator[UUID]:
     """Keep one execution of a stage in the ledger, however it ends; give its entry."""
     settings = get_settings().database
@@ -116,14 +129,12 @@ def entered(ticket: Ticket, stage: Stage, fingerprint: str | None, share: Share 
         entry = ledger.start(session, ticket, stage, fingerprint, flow_run_id(), share)
     token = _entry.set(entry)
     try:
-        with bound(video_id=ticket.video_id, run_id=flow_run_id(), stage=stage), full_disk():
+        with of_stage(stage), bound(video_id=ticket.video_id, run_id=flow_run_id(), stage=stage), full_disk():
             yield entry
     except Exception as error:
         error_class, message = describe(error)
         if isinstance(error, InvalidMedia):
             error_class = f"InvalidMedia:{error.reason}"
-        # Told on the error itself, because the flow's hooks see the error and not the task.
-        error.add_note(f"{STAGE_NOTE}{stage}")
         _write(lambda session: ledger.fail(session, entry, error_class, message))
         raise
     finally:

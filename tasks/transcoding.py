@@ -24,7 +24,7 @@ from tasks import naming, scratch
 from tasks.outputs import outputs_of
 from tasks.progress import told
 from tasks.retries import JITTER, STORES, is_transient
-from tasks.stage import current_entry, stage_task
+from tasks.stage import current_entry, of_stage, stage_task
 
 _CORES: Final = os.cpu_count() or 1
 #: Chunks of one run that are encoded at a time; two at least, so that one's end does not leave cores idle.
@@ -42,6 +42,7 @@ PLAYLIST_TYPE: Final = "application/vnd.apple.mpegurl"
     retry_jitter_factor=JITTER,
     retry_condition_fn=is_transient,
 )
+@of_stage(Stage.TRANSCODE)
 def plan_chunks(ticket: Ticket, source: ValidatedSource) -> tuple[PlannedChunk, ...]:
     """Say which chunks are to be encoded, and to which outputs; none when every output is in the store."""
     settings = get_settings()
