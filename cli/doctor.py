@@ -190,6 +190,19 @@ def _models(_data: Path) -> Iterable[Check]:
             yield Check(name=name, verdict=Verdict.MISSING, found="no weights", mend=_REINSTALL)
 
 
+def _encoder(_data: Path) -> Iterable[Check]:
+    from encoders.catalog import spec_for
+
+    try:
+        spec = spec_for(Settings().encoder)
+        yield Check(
+            name="encoder", verdict=Verdict.OK, found=f"{spec.name} {spec.revision}, {spec.dim} numbers a vector"
+        )
+    except MissingDependency as error:
+        name = Settings().encoder.name
+        yield Check(name="encoder", verdict=Verdict.MISSING, found=f"{name} cannot be used", mend=str(error))
+
+
 def _disk(data: Path) -> Iterable[Check]:
     place = next(p for p in (data.absolute(), *data.absolute().parents) if p.exists())
     free = shutil.disk_usage(place).free
@@ -218,6 +231,7 @@ _LOOKS: Final[tuple[Callable[[Path], Iterable[Check]], ...]] = (
     _store,
     _packages,
     _models,
+    _encoder,
     _disk,
     _browser,
 )

@@ -193,7 +193,7 @@ class EncoderSettings(Group):
     frames_per_scene: int = Field(4, ge=1, le=64, description="frames that are embedded per scene")
     device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="where the network runs")
     golden: Path | None = Field(
-        None, description="JSON file of queries that an encoder must answer before it is activated (docs/search.md)"
+        None, description="JSON file of queries that an encoder must answer before it is activated (docs/encoders.md)"
     )
     canaries: bool = Field(
         default=True, description="refuse an encoder that mismatches a few known pictures and texts when it is loaded"

@@ -264,6 +264,19 @@ def test_the_doctor_shows_every_layer_of_the_jail_and_how_to_install_dailies(
     assert "pip install dailies" not in ran.out
 
 
+@pytest.mark.parametrize(
+    ("name", "verdict", "says"),
+    [("bundled", "ok", "384 numbers"), ("somebody/a-clip", "missing", "DAILIES_ENCODER__REVISION")],
+)
+def test_the_doctor_says_whether_the_encoder_can_be_used(
+    dailies: Dailies, monkeypatch: pytest.MonkeyPatch, name: str, verdict: str, says: str
+) -> None:
+    monkeypatch.setenv("DAILIES_ENCODER__NAME", name)
+    [check] = [check for check in dailies("doctor", "--json").json if check["name"] == "encoder"]
+    assert check["verdict"] == verdict
+    assert says in f"{check['found']} {check['mend']}"
+
+
 @pytest.mark.parametrize("command", ["ingest", "show", "videos", "search", "demo"])
 def test_help_shows_examples(dailies: Dailies, command: str) -> None:
     ran = dailies(command, "--help")
