@@ -28,7 +28,7 @@ PARTS: Final = ("upload -> run created", "-> taken by the worker", "-> flow runn
 def clip(folder: Path, number: int) -> Path:
     """Make one second of video, different for each number."""
     target = folder / f"clip-{number}.mp4"
-    source = f"testsrc2=s=320x180:r=25:d=1,hue=h={number * 30}"
+    source = f"testsrc2=s=320x180:r=25:d=1,hue=h={number * 30.7:.1f}"
     command = [str(find_tools(MediaSettings()).ffmpeg), "-nostdin", "-loglevel", "error", "-f", "lavfi", "-i", source]
     subprocess.run([*command, "-pix_fmt", "yuv420p", str(target)], check=True, timeout=60, stdin=subprocess.DEVNULL)
     return target
