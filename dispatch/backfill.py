@@ -283,6 +283,8 @@ def work_through(
         for candidate in batch:
             going[ask(settings, aim, candidate).run_id] = candidate.video_id
             after, left = candidate, left - 1
+            # A slow backfill spends its time here, and whoever follows it may have been told to stop.
+            yield Step(done=done, failed=failed, going=len(going), note="")
             pause.wait(60 / per_minute)
         unfinished = still_going(list(going))
         ended = [going.pop(run_id) for run_id in list(going) if run_id not in unfinished]

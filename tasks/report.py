@@ -119,7 +119,7 @@ class BackfillPage:
     def __init__(self, stage: str, videos: int, hours: float | None, size_bytes: int | None) -> None:
         self._videos = videos
         self._began = time.monotonic()
-        self._told: tuple[int, ...] = ()
+        self._told: tuple[int | str, ...] = ()
         lines = [
             f"**{videos:,} videos** lack today's recipe of `{stage}`.",
             "",
@@ -131,9 +131,9 @@ class BackfillPage:
 
     def tell(self, done: int, failed: int, going: int, note: str) -> None:
         """Tell how far it is, if it has moved."""
-        if (done, failed, going) == self._told:
+        if (done, failed, going, note) == self._told:
             return
-        self._told = (done, failed, going)
+        self._told = (done, failed, going, note)
         percent = round(min(100.0, 100 * (done + failed) / max(1, self._videos)), 1)
         spent = time.monotonic() - self._began
         left = self._videos - done - failed
