@@ -39,7 +39,7 @@ def stale(live: "Live", make_clip: Callable[..., Path]) -> list[str]:
 def test_a_paused_backfill_goes_on_after_resume(live: "Live", page: Page, stale: list[str]):
     body = {"stage": "stills", "per_minute": 6, "dry_run": False}
     asked = live.service.post("/backfill", json=body).raise_for_status().json()
-    run_id, ui = asked["flow_run_id"], live.settings.workflow.ui_url
+    run_id, ui = asked["run_url"].rpartition("/")[2], live.settings.workflow.ui_url
 
     def times() -> list[int]:
         return [stage_attempts(live.video(video_id)) for video_id in stale]
