@@ -4,7 +4,7 @@ import datetime as dt
 from decimal import Decimal
 from enum import StrEnum
 from fractions import Fraction
-from typing import Annotated
+from typing import Annotated, Final
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PlainValidator
@@ -69,6 +69,19 @@ class StoredFile(Value):
     etag: str
 
 
+#: What a tag says that is missing, or that nobody understands.
+UNKNOWN_COLOURS: Final = "unknown"
+
+
+class Colours(Value):
+    """What the numbers in a stream's pictures mean, in ffmpeg's names; `unknown` where nobody can tell."""
+
+    primaries: str = UNKNOWN_COLOURS
+    transfer: str = UNKNOWN_COLOURS
+    #: None for pictures in red, green and blue, which need none.
+    matrix: str | None = UNKNOWN_COLOURS
+
+
 class MediaFacts(Value):
     """What validation learned about a source."""
 
@@ -83,6 +96,8 @@ class MediaFacts(Value):
     rotation: int = 0
     is_interlaced: bool = False
     is_hdr: bool = False
+    #: None in facts that an older release learned.
+    colours: Colours | None = None
     #: PTS of the first video frame in seconds, as the source counts; media time zero.
     start_s: Seconds = Decimal(0)
     #: False where the source's clock is missing or jumps: such a source is never cut at times.

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from core.settings import LimitSettings
+from core.values import Colours
 from media.allowed import file_arg, guard_args
+from media.colours import colours_of
 from media.launcher import run_ffprobe
 from media.tools import Tools
 
@@ -17,7 +19,7 @@ from media.tools import Tools
 _TABLE_LIMIT: Final = 512 << 20
 _STREAM_FIELDS: Final = (
     "index,codec_type,codec_name,width,height,sample_aspect_ratio,r_frame_rate,avg_frame_rate,start_time,duration,"
-    "nb_frames,pix_fmt,field_order,color_transfer"
+    "nb_frames,pix_fmt,field_order,color_transfer,color_primaries,color_space"
 )
 _HEADER_FIELDS: Final = (
     f"format=format_name,start_time,duration:stream={_STREAM_FIELDS}"
@@ -45,6 +47,7 @@ class Stream:
     frames: int | None = None
     is_interlaced: bool = False
     is_hdr: bool = False
+    colours: Colours | None = None
     rotation: int = 0
 
 
@@ -182,6 +185,7 @@ def _stream(said: dict[str, Any]) -> Stream:
         frames=int(said["nb_frames"]) if str(said.get("nb_frames", "")).isdigit() else None,
         is_interlaced=said.get("field_order") in {"tt", "bb", "tb", "bt"},
         is_hdr=is_hdr_transfer(said.get("color_transfer")),
+        colours=colours_of(said),
         rotation=next((round(float(d["rotation"]) / 90) * 90 % 360 for d in side if "rotation" in d), 0),
     )
 

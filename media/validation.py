@@ -158,6 +158,7 @@ def _facts(header: probe.Header, video: probe.Stream) -> MediaFacts:
         rotation=video.rotation,
         is_interlaced=video.is_interlaced,
         is_hdr=video.is_hdr,
+        colours=video.colours,
         is_cuttable=header.start_s is not None,
         degraded=tuple(degraded),
     )

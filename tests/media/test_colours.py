@@ -1,0 +1,60 @@
+"""Tags of colour that no filter takes: a camera's, or a damaged picture's, cost nothing but the tags."""
+
+import json
+import subprocess
+
+import pytest
+
+from core.settings import MediaSettings
+from media.validation import inspect
+from tests.media.conftest import H264, make_all
+
+SETTINGS = MediaSettings(ladder=(32,), preset="ultrafast", proxy_short_side=64, threads=2)
+FRAMES = 12
+FILM = ("-f", "lavfi", "-i", f"testsrc2=r={FRAMES}:s=64x64:d=1")
+#: Where a ProRes picture says its transfer function, counted from the name of its header; 3 means nothing.
+PRORES_TRANSFER, RESERVED = 18, 3
+
+
+@pytest.fixture
+def made_of(tmp_path, tools, limits):
+    """Validate and transcode a source."""
+    return lambda source: make_all(source, inspect(source, tools, limits), SETTINGS, tmp_path, tools, limits)
+
+
+def tagged(make, tags: str):
+    film = make("plain.mp4", *FILM, *H264)
+    return make(f"{tags}.mp4".replace(":", " "), "-i", str(film), "-c", "copy", "-bsf:v", f"h264_metadata={tags}")
+
+
+@pytest.mark.parametrize("tags", ["matrix_coefficients=8", "matrix_coefficients=11", "matrix_coefficients=14"])
+def test_a_matrix_that_no_filter_takes_is_passed_over(make, made_of, tags):
+    assert made_of(tagged(make, tags)).frames == FRAMES
+
+
+def test_pictures_in_red_green_and_blue_need_no_matrix(make, made_of):
+    assert made_of(make("rgb.mp4", *FILM, "-c:v", "libx264rgb", "-preset", "ultrafast")).frames == FRAMES
+
+
+def test_a_picture_with_a_tag_of_its_own_does_not_end_the_transcode(make, made_of, tmp_path):
+    film = make("prores.mov", *FILM, "-c:v", "prores", "-pix_fmt", "yuv422p10le")
+    content = bytearray(film.read_bytes())
+    at = -1
+    for _ in range(FRAMES // 2):
+        at = content.index(b"icpf", at + 1)
+    content[at + PRORES_TRANSFER] = RESERVED
+    damaged = tmp_path / "upload"
+    damaged.write_bytes(content)
+    assert made_of(damaged).frames == FRAMES
+
+
+def test_tags_that_players_understand_are_kept(make, made_of, tools):
+    wide = "colour_primaries=12:transfer_characteristics=1:matrix_coefficients=1"  # Display P3, as phones write it
+    rung = next(iter(made_of(tagged(make, wide)).rungs.values()))
+    asked = ["-v", "error", "-show_entries", "stream=color_primaries,color_transfer,color_space", "-of", "json"]
+    said = subprocess.run([tools.ffprobe, *asked, rung], check=True, capture_output=True).stdout
+    assert json.loads(said)["streams"][0] == {
+        "color_space": "bt709",
+        "color_transfer": "bt709",
+        "color_primaries": "smpte432",
+    }
