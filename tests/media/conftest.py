@@ -111,12 +111,14 @@ def limits() -> LimitSettings:
 
 @pytest.fixture(scope="session")
 def make(tools: Tools, tmp_path_factory: pytest.TempPathFactory) -> Make:
-    """Run ffmpeg with these arguments and the output's name; each name is made once."""
+    """Run ffmpeg with these arguments and the output's name; the same is made once."""
     folder = tmp_path_factory.mktemp("sources")
+    made: dict[tuple[str, ...], Path] = {}
 
     def make(name: str, *args: str) -> Path:
-        target = folder / name
+        target = made.setdefault((name, *args), folder / str(len(made)) / name)
         if not target.exists():
+            target.parent.mkdir(exist_ok=True)
             command = [str(tools.ffmpeg), "-nostdin", "-v", "error", "-y", *args, str(target)]
             subprocess.run(command, check=True, timeout=60)
         return target

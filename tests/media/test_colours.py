@@ -24,7 +24,7 @@ def made_of(tmp_path, tools, limits):
 
 def tagged(make, tags: str):
     film = make("plain.mp4", *FILM, *H264)
-    return make(f"{tags}.mp4".replace(":", " "), "-i", str(film), "-c", "copy", "-bsf:v", f"h264_metadata={tags}")
+    return make("tagged.mp4", "-i", str(film), "-c", "copy", "-bsf:v", f"h264_metadata={tags}")
 
 
 @pytest.mark.parametrize("tags", ["matrix_coefficients=8", "matrix_coefficients=11", "matrix_coefficients=14"])
