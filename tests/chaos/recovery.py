@@ -20,6 +20,8 @@ FLOW_KILLED_S, WORKER_LOST_S, WEBHOOKS_LOST_S = 30.0, 180.0, 150.0
 SAMPLES = 20
 #: Videos that are killed side by side: as many as are worked on at a time.
 AT_ONCE = 4
+#: Length of a film that is killed: the first of them must still be at work when the last one begins.
+KILLED_S = 60.0
 #: Uploads nobody hears of come one by one, so that they meet the sweep's period at every point.
 LOST_EVERY_S = 6.0
 #: States of a run that resumes, in order; each ends one part of the delay.
@@ -63,7 +65,7 @@ def parts(running: Rig, run_id: str, killed: dt.datetime) -> Sample | None:
 def kill(running: Rig, folder: Path, numbers: range, *, with_worker: bool) -> Iterator[Sample]:
     """Kill the processes at work on some videos; give what passed until each ran again."""
     soon(lambda: not running.flows(), 180)
-    names = [running.live.put(make_clip(folder, number, 20.0)) for number in numbers]
+    names = [running.live.put(make_clip(folder, number, KILLED_S)) for number in numbers]
     killed: dict[str, dt.datetime] = {}
 
     def strike() -> bool:
@@ -78,7 +80,9 @@ def kill(running: Rig, folder: Path, numbers: range, *, with_worker: bool) -> It
                 killed[run] = dt.datetime.now(dt.UTC)
         return len(killed) == len(names)
 
-    assert soon(strike, 240, every_s=0.05), "not every run was at work"
+    assert soon(strike, 240, every_s=0.05), (
+        f"not every run was at work at a time: {[running.live.videos(n) for n in names]}"
+    )
     for run, at in killed.items():
         yield soon(lambda run=run, at=at: parts(running, run, at), 300, every_s=0.5) or NEVER  # type: ignore[misc]
 
