@@ -20,6 +20,7 @@ from core.settings import MediaSettings, Settings, get_settings
 from deployments.embedded import stack
 from deployments.embedded.layout import Layout
 from deployments.embedded.leftovers import leftovers
+from deployments.embedded.state import read_state
 from media.tools import find_tools
 from storage.client import ObjectStore
 from tests.chromium import browser, page  # noqa: F401 - fixtures for whoever asks
@@ -171,6 +172,11 @@ class Live:
         body = {"flow_runs": {"id": {"any_": [run_id]}}, "limit": 200}
         found = self.prefect.post("/task_runs/filter", json=body).raise_for_status().json()
         return sorted(found, key=lambda run: run["start_time"] or "")
+
+    def part(self, name: str) -> int | None:
+        """Give the process id of a part of the stack; None while it is being started."""
+        state = read_state(Layout.of(self.data))
+        return next((part.pid for part in state.parts if part.name == name), None) if state else None
 
     def flow_process(self, run_id: str) -> psutil.Process | None:
         """Give the process that executes a flow run."""

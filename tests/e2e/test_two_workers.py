@@ -13,20 +13,12 @@ import psutil
 import pytest
 from sqlalchemy import text
 
-from deployments.embedded.layout import Layout
-from deployments.embedded.state import read_state
 from models.session import transaction
 
 if TYPE_CHECKING:
     from tests.conftest import Live
 
 COLOURS = ("red", "green", "blue", "yellow")
-
-
-def first_worker(live: "Live") -> int | None:
-    """Give the process id of the worker that is part of the stack; None while it is being started."""
-    state = read_state(Layout.of(live.data))
-    return next((part.pid for part in state.parts if part.name == "worker"), None) if state else None
 
 
 @pytest.fixture
@@ -83,7 +75,7 @@ def test_a_run_lost_with_its_machine_is_finished_by_another_worker(
 
     live.wait_for(half_way, "one chunk is done and another at work", 120, every_s=0.02)
     run_id = live.video(video_id)["flow_run_id"]
-    machine_a = psutil.Process(live.wait_for(lambda: first_worker(live), "the stack's worker", 30))
+    machine_a = psutil.Process(live.wait_for(lambda: live.part("worker"), "the stack's worker", 30))
     machine_a.send_signal(signal.SIGSTOP)  # no word of what happened there, and nothing is taken any more
     try:
         flow = live.wait_for(lambda: live.flow_process(run_id), "the flow process", 10)
@@ -114,4 +106,4 @@ def test_a_run_lost_with_its_machine_is_finished_by_another_worker(
         assert not scratch_a.exists()
     finally:
         machine_a.kill()  # continued, it would report a crash that is long mended; the stack starts another
-        live.wait_for(lambda: first_worker(live) not in (None, machine_a.pid), "the stack's worker is back", 60)
+        live.wait_for(lambda: live.part("worker") not in (None, machine_a.pid), "the stack's worker is back", 60)
