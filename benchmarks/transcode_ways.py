@@ -106,7 +106,9 @@ def bare(source: Path, folder: Path, recipes: Sequence[str]) -> list[str]:
 
 
 def stages(ffmpeg: Path, source: Path, folder: Path, recipes: Sequence[str]) -> None:
-    """Validate by decoding all of it, encode rung by rung, decode for detection, and seek for each still."""
+    """Validate by decoding all of it, encode rung by rung, look for cuts in the source, and seek for each still."""
+    from scenedetect import ContentDetector, detect
+
     run = [str(ffmpeg), "-nostdin", "-v", "error", "-y"]
     subprocess.run([*run, "-i", str(source), "-f", "null", "-"], check=True)
     for recipe in recipes:
@@ -114,8 +116,7 @@ def stages(ffmpeg: Path, source: Path, folder: Path, recipes: Sequence[str]) -> 
         target = str(folder / f"{height}p.mp4")
         scale = ["-vf", f"scale={width}:{height}", "-c:a", "aac", "-b:a", "128k"]
         subprocess.run([*run, "-i", str(source), *scale, *_encoder(recipe), target], check=True)
-    detection = ["-an", "-vf", "scale=64:36:flags=area", "-pix_fmt", "rgb24", "-f", "rawvideo", os.devnull]
-    subprocess.run([*run, "-i", str(source), *detection], check=True)
+    detect(str(source), ContentDetector())
     asked = subprocess.run([str(ffmpeg), "-i", str(source)], capture_output=True, text=True, check=False).stderr
     hours, minutes, rest = asked.split("Duration: ")[1].split(",")[0].split(":")
     length = int(hours) * 3600 + int(minutes) * 60 + int(float(rest))
