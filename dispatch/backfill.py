@@ -19,6 +19,7 @@ from core.fingerprint import Recipes
 from core.settings import Settings
 from core.stages import Stage
 from dispatch.runs import INGEST, prefect_client, request, reschedule, run_name
+from encoders.catalog import spec_for
 from models import Encoder, Rendition, Scene, Video, recipes, spaces, stage_statistic
 from models.recipes import Candidate, Column, Order
 from models.session import transaction
@@ -104,21 +105,26 @@ class Step(BaseModel):
 
 
 def target(settings: Settings, selection: Selection) -> Target:
-    """Say what a selection means today.
+    """Say what a selection means today; the space of the configured encoder is opened when it is new.
 
     Raises:
-        NotFound: there is no such space (permanent).
+        NotFound: there is no space of the name that was given (permanent).
+        MissingDependency: the configured encoder is not here (permanent).
     """
     today = Recipes(settings)
     if selection.stage is not Stage.EMBED:
         return Target(column=Column(selection.stage), recipe=today.of(selection.stage), space=None)
     with transaction(settings.database) as session:
-        space = spaces.space_named(session, selection.space or settings.encoder.name)
+        if selection.space:
+            space = spaces.space_named(session, selection.space)
+        else:
+            # By what it is, never by what the settings call it: a folder, or a name that older revisions share.
+            space = spaces.register(session, spec_for(settings.encoder), settings.encoder.name)
         return Target(column=Column(Stage.EMBED, space.id), recipe=today.of_space(space.spec), space=str(space.id))
 
 
 def plan(settings: Settings, selection: Selection) -> Plan:
-    """Count what a backfill would do and estimate what it takes; changes nothing."""
+    """Count what a backfill would do and estimate what it takes; does none of it."""
     aim = target(settings, selection)
     with transaction(settings.database) as session:
         videos = recipes.behind(session, aim.column, aim.recipe, settings.owner_id)
@@ -270,19 +276,20 @@ def work_through(
     """
     aim = planned.target
     prepare(settings, aim)
-    midnight = dt.datetime.now(dt.UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    left = daily_budget - asked_since(midnight)
     most_going = settings.workflow.backfills_at_once + WAITING
     after: Candidate | None = None
     going: dict[UUID, UUID] = {}
     done = failed = 0
     pause = Event()
     while True:
+        midnight = dt.datetime.now(dt.UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+        # Asked anew each time: other backfills spend of it, too.
+        left = daily_budget - asked_since(midnight)
         room = min(most_going - len(going), left)
         batch = page(settings, selection, aim, after, room) if room > 0 else []
         for candidate in batch:
             going[ask(settings, aim, candidate).run_id] = candidate.video_id
-            after, left = candidate, left - 1
+            after = candidate
             # A slow backfill spends its time here, and whoever follows it may have been told to stop.
             yield Step(done=done, failed=failed, going=len(going), note="")
             pause.wait(60 / per_minute)
@@ -290,7 +297,8 @@ def work_through(
         ended = [going.pop(run_id) for run_id in list(going) if run_id not in unfinished]
         right = finished(settings, aim, ended)
         done, failed = done + right, failed + len(ended) - right
-        over = not batch and not going
+        # Without room nobody looked for more.
+        over = not going and (left <= 0 or (room > 0 and not batch))
         note = f"The budget of {daily_budget} videos a day is used up." if over and left <= 0 else ""
         yield Step(done=done, failed=failed, going=len(going), note=note)
         if over:

@@ -37,7 +37,7 @@ def backfill_flow(
         since: only videos that came at this time or later.
         until: only videos that came before this time.
         per_minute: videos a minute at most.
-        daily_budget: videos a day (UTC) at most, over all backfills; the nightly run goes on with the rest.
+        daily_budget: videos a day (UTC) at most, over all backfills; started again on another day, it goes on with the rest.
         dry_run: only count, and estimate hours and bytes.
     """
     settings = get_settings()

@@ -1,13 +1,20 @@
 """One more embedding space for one video: what a switch of encoder does to everything that is indexed."""
 
+from typing import Any
 from uuid import UUID
 
-from prefect import flow
+from prefect import Flow, flow
+from prefect.client.schemas.objects import FlowRun, State
 
 from core.version import VERSION
 from flows.runner import clear_scratch, placed, task_runner
 from tasks.analysis import embed_scenes
-from tasks.spaces import add_vectors, read_published
+from tasks.spaces import add_vectors, note_failure, read_published
+
+
+def note_unfilled(_flow: Flow[..., Any], flow_run: FlowRun, _state: State[Any]) -> None:
+    """Let coverage and `dailies why` tell of a space that could not be filled for a video."""
+    note_failure(UUID(str(flow_run.parameters["video_id"])), str(flow_run.parameters["space"]))
 
 
 @flow(
@@ -15,6 +22,7 @@ from tasks.spaces import add_vectors, read_published
     version=VERSION,
     flow_run_name="embed-{video_id}-for-{space}",
     retries=0,
+    on_failure=[note_unfilled],
     task_runner=task_runner(),
 )
 def embed_video(video_id: UUID, space: str) -> None:

@@ -4,14 +4,17 @@ import datetime as dt
 import subprocess
 from decimal import Decimal
 from pathlib import Path
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
+from prefect.client.schemas.objects import FlowRun
 from prefect.logging import disable_run_logger
 from prefect.results import ResultRecord, ResultRecordMetadata
 from prefect.serializers import JSONSerializer
+from prefect.states import Failed
 
 from core.errors import ObjectMissing
+from core.fingerprint import Recipes
 from core.settings import Settings, get_settings
 from core.stages import Stage
 from core.values import (
@@ -27,9 +30,11 @@ from core.values import (
     Transcoded,
     Value,
 )
+from dispatch import backfill
 from encoders.catalog import spec_for
+from flows.embed import embed_video
 from media.tools import find_tools
-from models import Video, VideoStatus, attempts, inbox, ledger, publication, spaces
+from models import Video, VideoStatus, attempts, inbox, ledger, publication, recipes, spaces
 from models.session import transaction
 from storage import keys
 from storage.client import ObjectStore
@@ -134,3 +139,16 @@ def test_a_video_whose_manifests_are_gone_asks_for_a_rerun(
     store.delete(configured.storage.derived_bucket, keys.manifest(video_id, Stage.SHOTS, "s1"))
     with pytest.raises(ObjectMissing, match="dailies rerun"):
         read_published.fn(video_id, "newer")
+
+
+def test_a_space_that_could_not_be_filled_counts_as_failed(configured: Settings, video_id: UUID) -> None:
+    with transaction(configured.database) as session:
+        recipes.record(session, video_id, recipes.columns(session, Recipes(configured), [OLDER]))
+    backfill.prepare(configured, backfill.target(configured, backfill.Selection(stage=Stage.EMBED)))
+    run = FlowRun(flow_id=uuid4(), parameters={"video_id": str(video_id), "space": "newer"})
+    [noted] = embed_video.on_failure_hooks
+    noted(embed_video, run, Failed())
+    with transaction(configured.database) as session:
+        found = recipes.coverage(session, recipes.columns(session, Recipes(configured)), "local")
+        [of_space] = [row for row in found if row.encoder_id == spaces.space_named(session, "newer").id]
+    assert (of_space.failed, of_space.missing) == (1, 0)
