@@ -79,19 +79,28 @@ def _of_indexed(
             sentence=f"It is playable, but not in the space of {active.name}, which answers searches{failed}.",
             next_step=f"Fill the space: dailies backfill embed --space {active.id}",
         )
-    behind = _behind(known, today)
-    if not behind:
+    stale = [column for column in _redone(today) if column not in known or known[column].recipe != today[column]]
+    failed = [column for column in _redone(today) if column in known and known[column].failed]
+    if not stale and not failed:
         return Answer(searchable=True, sentence=f"It is searchable by {active.name}, and everything is up to date.")
+    said = [f"{_names(stale)} would be done otherwise today"] * bool(stale)
+    said += [f"the newest try to do {_names(failed)} again failed"] * bool(failed)
+    first = (stale or failed)[0]
+    space = f" --space {first.encoder_id}" if first.stage is Stage.EMBED else ""
     return Answer(
         searchable=True,
-        sentence=f"It is searchable by {active.name}; {' and '.join(behind)} would be done otherwise today.",
-        next_step=f"Bring it up to date: dailies rerun {short}; all videos: dailies backfill {behind[0]}",
+        sentence=f"It is searchable by {active.name}; {', and '.join(said)}.",
+        next_step=f"Bring it up to date: dailies rerun {short}; all videos: dailies backfill {first.stage}{space}",
     )
 
 
-def _behind(known: Mapping[Column, Known], today: Mapping[Column, str]) -> Sequence[Stage]:
-    lacking = [column.stage for column, name in today.items() if column not in known or known[column].recipe != name]
-    return list(dict.fromkeys(stage for stage in lacking if stage not in {Stage.VALIDATE, Stage.PUBLISH}))
+def _redone(today: Mapping[Column, str]) -> Sequence[Column]:
+    """Give the columns that a backfill brings up to date."""
+    return [column for column in today if column.stage not in {Stage.VALIDATE, Stage.PUBLISH}]
+
+
+def _names(columns: Sequence[Column]) -> str:
+    return " and ".join(dict.fromkeys(column.stage for column in columns))
 
 
 def _where(stage: str | None) -> str:

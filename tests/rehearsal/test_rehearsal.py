@@ -38,7 +38,7 @@ def test_an_upload_becomes_scenes_after_a_part_was_killed(
     ("old", "new", "complaint"),
     [
         ('["python", "-m", "service"]', '["python", "-m", "services"]', "service is not healthy"),
-        ("DAILIES_STORAGE__SECRET_KEY: $", "DAILIES_STORAGE__SECRET: $", "service never started"),
+        ("DAILIES_STORAGE__SECRET_KEY: $", "DAILIES_STORAGE__SECRET: $", "service.* never started"),
         ("http://127.0.0.1:8080/readyz", "http://127.0.0.1:8080/ready", "service is not healthy"),
     ],
     ids=["command", "environment", "health check"],

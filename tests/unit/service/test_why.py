@@ -75,6 +75,20 @@ def test_an_indexed_video_is_searchable_when_it_is_in_the_space_that_answers(
     assert (answer.next_step is None) == (searchable and "up to date" in answer.sentence)
 
 
+def test_a_redo_that_failed_is_told_though_the_recipe_is_todays():
+    known = {Column(Stage.SHOTS): Known(recipe="new", failed=True), HERE: Known(recipe="new", failed=False)}
+    answer = why(video(VideoStatus.INDEXED, indexed_at=NOON), None, SPACE, known, TODAY)
+    assert "the newest try to do shots again failed" in answer.sentence
+    assert "dailies backfill shots" in (answer.next_step or "")
+
+
+def test_a_space_that_lacks_the_video_is_named_in_the_next_step():
+    known = {Column(Stage.SHOTS): Known(recipe="new", failed=False), HERE: Known(recipe="new", failed=False)}
+    answer = why(video(VideoStatus.INDEXED, indexed_at=NOON), None, SPACE, known, TODAY | {Column(Stage.EMBED, 2): "x"})
+    assert "embed would be done otherwise" in answer.sentence
+    assert "dailies backfill embed --space 2" in (answer.next_step or "")
+
+
 def test_without_an_active_encoder_nothing_is_searchable():
     answer = why(video(VideoStatus.INDEXED, indexed_at=NOON), None, None, {}, TODAY)
     assert (answer.searchable, "no encoder answers searches" in answer.sentence) == (False, True)
