@@ -12,7 +12,7 @@ from tasks.analysis import embed_scenes
 from tasks.spaces import add_vectors, note_failure, read_published
 
 
-def note_unfilled(_flow: Flow[..., Any], flow_run: FlowRun, _state: State[Any]) -> None:
+def note_unfilled(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:  # noqa: ARG001 - Prefect's signature
     """Let coverage and `dailies why` tell of a space that could not be filled for a video."""
     note_failure(UUID(str(flow_run.parameters["video_id"])), str(flow_run.parameters["space"]))
 

@@ -80,12 +80,12 @@ def _of_indexed(
             next_step=f"Fill the space: dailies backfill embed --space {active.id}",
         )
     stale = [column for column in _redone(today) if column not in known or known[column].recipe != today[column]]
-    failed = [column for column in _redone(today) if column in known and known[column].failed]
-    if not stale and not failed:
+    broken = [column for column in _redone(today) if column in known and known[column].failed]
+    if not stale and not broken:
         return Answer(searchable=True, sentence=f"It is searchable by {active.name}, and everything is up to date.")
     said = [f"{_names(stale)} would be done otherwise today"] * bool(stale)
-    said += [f"the newest try to do {_names(failed)} again failed"] * bool(failed)
-    first = (stale or failed)[0]
+    said += [f"the newest try to do {_names(broken)} again failed"] * bool(broken)
+    first = (stale or broken)[0]
     space = f" --space {first.encoder_id}" if first.stage is Stage.EMBED else ""
     return Answer(
         searchable=True,
