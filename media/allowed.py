@@ -27,7 +27,7 @@ AUDIO_DECODERS: Final = (
     "adpcm_ms", "adpcm_ima_wav", "adpcm_ima_qt", "adpcm_swf", "gsm_ms", "qdm2",
     "pcm_u8", "pcm_s8", "pcm_s16le", "pcm_s16be", "pcm_s24le", "pcm_s24be", "pcm_s32le", "pcm_s32be",
     "pcm_f32le", "pcm_f32be", "pcm_f64le", "pcm_f64be", "pcm_alaw", "pcm_mulaw", "pcm_bluray", "pcm_dvd",
-    "truehd", "mlp", "wmalossless", "wavpack", "tta", "speex", "s302m", "adpcm_g726", "adpcm_yamaha",
+    "truehd", "mlp", "wmalossless", "wavpack", "tta", "speex", "s302m", "g726", "g726le", "adpcm_yamaha",
     "pcm_s8_planar", "pcm_s16le_planar", "pcm_s16be_planar", "pcm_s24le_planar", "pcm_s32le_planar",
     "qcelp", "evrc", "gsm", "ilbc", "g722", "g723_1", "mace3", "mace6", "wmavoice", "als",
 )  # fmt: skip
@@ -40,7 +40,10 @@ _SIDE_DECODERS: Final = (
 )  # fmt: skip
 
 #: Codecs whose decoder has another name, as ffprobe calls them.
-_CODECS_BY_OTHER_NAME: Final = {"msmpeg4v3": "msmpeg4", "flv1": "flv", "dts": "dca"}
+_CODECS_BY_OTHER_NAME: Final = {
+    "msmpeg4v3": "msmpeg4", "flv1": "flv", "dts": "dca", "amr_nb": "amrnb", "amr_wb": "amrwb", "adpcm_g722": "g722",
+    "adpcm_g726": "g726", "adpcm_g726le": "g726le", "mp4als": "als",
+}  # fmt: skip
 
 #: Decoders round a picture up to whole blocks before they hold it against the limit, 64 at most.
 _BLOCK_PX: Final = 64

@@ -16,6 +16,8 @@ _TRANSFERS: Final = frozenset(
     {"bt709", "bt470m", "bt470bg", "smpte170m", "smpte240m", "linear", "iec61966-2-4", "iec61966-2-1"}
     | {"bt1361e", "bt2020-10", "bt2020-12", "smpte428"}
 )
+#: Transfer functions of HDR: PQ and HLG.
+HDR_TRANSFERS: Final = frozenset({"smpte2084", "arib-std-b67"})
 _MATRICES: Final = frozenset({"bt709", "fcc", "bt470bg", "smpte170m", "smpte240m", "bt2020nc"})
 #: Names of pixel formats that hold brightness and colour apart; others have no matrix to be told.
 _YUV: Final = re.compile(r"yuv|nv\d|[py]\d|uyv|yvy|ayuv|vuy|xv|gray")
@@ -30,12 +32,28 @@ def colours_of(said: Mapping[str, Any]) -> Colours:
     is_yuv = _YUV.match(said.get("pix_fmt", "")) is not None
     return Colours(
         primaries=known("color_primaries", _PRIMARIES),
-        transfer=known("color_transfer", _TRANSFERS),
+        transfer=known("color_transfer", _TRANSFERS | HDR_TRANSFERS),
         matrix=known("color_space", _MATRICES) if is_yuv else None,
     )
 
 
 def believed(colours: Colours) -> str:
     """Build the filter that gives every picture the tags of its stream, whatever it says itself."""
-    matrix = f":colorspace={colours.matrix}" if colours.matrix else ""
-    return f"setparams=color_primaries={colours.primaries}:color_trc={colours.transfer}{matrix}"
+    return _tagged(colours.primaries, colours.transfer, colours.matrix)
+
+
+def believed_of_hdr(colours: Colours) -> str:
+    """Build the same filter for HDR: what is not told, or not understood, is as BT.2100 has it.
+
+    Without all three tags zscale finds no way to the colours of other screens. What tells only by its pictures
+    that it is HDR keeps the transfer function that they tell.
+    """
+    primaries = "bt2020" if colours.primaries == UNKNOWN_COLOURS else colours.primaries
+    matrix = "bt2020nc" if colours.matrix == UNKNOWN_COLOURS else colours.matrix
+    return _tagged(primaries, colours.transfer if colours.transfer in HDR_TRANSFERS else None, matrix)
+
+
+def _tagged(primaries: str, transfer: str | None, matrix: str | None) -> str:
+    curve = f":color_trc={transfer}" if transfer else ""
+    space = f":colorspace={matrix}" if matrix else ""
+    return f"setparams=color_primaries={primaries}{curve}{space}"

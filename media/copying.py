@@ -23,6 +23,8 @@ CHOICES: Final = (
     (("0:V:0", "0:a:0?"), ()),
     (("0:V:0",), ("The sound cannot be decoded, or is in a codec that is not accepted: it was left out.",)),
 )
+#: Ours, as every name in an argument list.
+_NAME: Final = "copy"
 #: Muxers whose demuxer has another name.
 _MUXERS: Final = {"mpeg": "vob"}
 #: Bytes that a copy may be larger than its source. One that grows more has packets in several places at once.
@@ -50,11 +52,11 @@ def copied(
         args += [word for stream in streams for word in ("-map", stream)]
         args += ["-c", "copy", "-map_metadata", "-1", "-map_chapters", "-1", "-avoid_negative_ts", "disabled"]
         args += ["-muxdelay", "0", "-muxpreload", "0", "-fs", str(most_bytes)]
-        args += ["-f", _MUXERS.get(container, container), path.name]
+        args += ["-f", _MUXERS.get(container, container), _NAME]
         try:
             run_ffmpeg(tools, args, cwd=Path(folder))
         except EncoderRejected:
             copy = None
         else:
-            copy = Path(folder) / path.name
+            copy = Path(folder) / _NAME
         yield copy

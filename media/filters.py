@@ -5,7 +5,7 @@ from fractions import Fraction
 from typing import Final
 
 from core.values import MediaFacts
-from media.colours import believed
+from media.colours import believed, believed_of_hdr
 from media.measuring import LEAP_S
 
 #: Steps back in time beyond this are a restarted clock; smaller ones are jitter of a single picture.
@@ -37,8 +37,8 @@ def video_graph(
     # select alone would have everything decoded that is read; trim alone rounds to microseconds.
     head = [f"trim=end={float(until_s + _JITTER_S):.6f}"] if until_s is not None else []
     head += [f"select='{select}'"] if select else []
-    # Tone mapping reads what each picture says.
-    head += [believed(facts.colours)] if facts.colours and not facts.is_hdr else []
+    if facts.colours:
+        head += [believed_of_hdr(facts.colours) if facts.is_hdr else believed(facts.colours)]
     # Fields are woven apart before anything scales them together; only pictures flagged so, once each.
     head += ["bwdif=mode=send_frame:deint=interlaced"] if facts.is_interlaced else []
     head += [f"setpts='{_shifted(facts) if select else _mended(facts)}'"]

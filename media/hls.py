@@ -8,6 +8,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+
 from media.timing import Fragment, fragments_of
 
 MASTER_NAME: Final = "master.m3u8"
@@ -37,16 +39,19 @@ class Track:
     @property
     def peak_bps(self) -> int:
         """Bits per second of the busiest stretch of 0.5 to 1.5 target durations (RFC 8216, 4.1)."""
-        target = self.target_s
+        # Sums of whole ticks: one long pause makes every stretch hundreds of segments long.
+        clock = math.lcm(*(f.duration_s.denominator for f in self.fragments))
+        ticks = np.cumsum([0, *(int(f.duration_s * clock) for f in self.fragments)], dtype=np.int64)
+        sizes = np.cumsum([0, *(f.end - f.start for f in self.fragments)], dtype=np.int64)
+        target = self.target_s * clock
+        firsts = np.searchsorted(2 * ticks, 2 * ticks + target, side="left")
+        ends = np.searchsorted(2 * ticks, 2 * ticks + 3 * target, side="right")
         peak = self.average_bps
-        for first in range(len(self.fragments)):
-            length = Fraction(0)
-            for last in range(first, len(self.fragments)):
-                length += self.fragments[last].duration_s
-                if 2 * length > 3 * target:
-                    break
-                if 2 * length >= target:
-                    peak = max(peak, _bps(self.fragments[first : last + 1]))
+        for begin, (first, end) in enumerate(zip(firsts.tolist(), ends.tolist(), strict=True)):
+            if (first := max(first, begin + 1)) < end:
+                rates = (sizes[first:end] - sizes[begin]) / (ticks[first:end] - ticks[begin])
+                last = first + int(np.argmax(rates))
+                peak = max(peak, _bps(self.fragments[begin:last])) if rates.max() * 8 * clock > peak else peak
         return peak
 
     @property

@@ -11,7 +11,7 @@ from typing import Any, Final
 from core.settings import LimitSettings
 from core.values import Colours
 from media.allowed import file_arg, guard_args
-from media.colours import colours_of
+from media.colours import HDR_TRANSFERS, colours_of
 from media.launcher import run_ffprobe
 from media.tools import Tools
 
@@ -192,7 +192,7 @@ def _stream(said: dict[str, Any]) -> Stream:
 
 def is_hdr_transfer(transfer: str | None) -> bool:
     """Whether a transfer function is one of the two of HDR video (PQ, HLG)."""
-    return transfer in {"smpte2084", "arib-std-b67"}
+    return transfer in HDR_TRANSFERS
 
 
 def _seconds(text: str | None) -> Fraction | None:

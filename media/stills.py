@@ -18,7 +18,9 @@ from media.tools import Tools
 #: Pictures of a scene from which its poster is chosen.
 _CANDIDATES: Final = 5
 _QUALITY: Final = 85
-_TILE_WIDTH, _GAP, _LABEL_HEIGHT = 240, 8, 20
+#: Tiles fit into this box, pixels: the sheet stays below the largest JPEG whatever shape its pictures have.
+_TILE: Final = (240, 427)
+_GAP, _LABEL_HEIGHT = 8, 20
 _PAPER, _EMPTY, _INK = (24, 24, 24), (60, 60, 60), (230, 230, 230)
 #: More tiles than this are no overview: scenes are then left out evenly.
 _MAX_TILES: Final = 240
@@ -51,11 +53,11 @@ def contact_sheet(
     columns = min(settings.sheet_columns, len(tiles))
     cell_height = max(tile.height for tile, _ in tiles) + _LABEL_HEIGHT + _GAP
     rows = -(-len(tiles) // columns)
-    sheet = Image.new("RGB", (columns * (_TILE_WIDTH + _GAP) + _GAP, rows * cell_height + _GAP), _PAPER)
+    sheet = Image.new("RGB", (columns * (_TILE[0] + _GAP) + _GAP, rows * cell_height + _GAP), _PAPER)
     draw = ImageDraw.Draw(sheet)
     font = ImageFont.load_default(size=13)
     for place, (tile, scene) in enumerate(tiles):
-        left = _GAP + place % columns * (_TILE_WIDTH + _GAP)
+        left = _GAP + place % columns * (_TILE[0] + _GAP)
         top = _GAP + place // columns * cell_height
         sheet.paste(tile, (left, top))
         draw.text((left, top + tile.height + 2), f"{scene.index + 1}   {clock(scene.start_s)}", _INK, font)
@@ -70,6 +72,12 @@ def clock(time_s: Decimal) -> str:
     hours, minutes = divmod(minutes, 60)
     front = f"{hours}:{minutes:02}" if hours else f"{minutes}"
     return f"{front}:{rest // 10:02}.{rest % 10}"
+
+
+def fitted(image: Image.Image, box: tuple[int, int]) -> Image.Image:
+    """Scale a picture to the largest size that fits into a box of (width, height), at least one pixel each way."""
+    factor = min(box[0] / image.width, box[1] / image.height)
+    return image.resize((max(1, round(image.width * factor)), max(1, round(image.height * factor))))
 
 
 def _poster(pictures: Frames, scene: Scene, settings: StillSettings, folder: Path) -> Path | None:
@@ -87,6 +95,6 @@ def _poster(pictures: Frames, scene: Scene, settings: StillSettings, folder: Pat
 
 def _tile(still: Path | None) -> Image.Image:
     if still is None:
-        return Image.new("RGB", (_TILE_WIDTH, _TILE_WIDTH * 9 // 16), _EMPTY)
+        return Image.new("RGB", (_TILE[0], _TILE[0] * 9 // 16), _EMPTY)
     with Image.open(still) as image:
-        return image.convert("RGB").resize((_TILE_WIDTH, max(1, round(image.height * _TILE_WIDTH / image.width))))
+        return fitted(image.convert("RGB"), _TILE)

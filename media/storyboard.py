@@ -9,13 +9,16 @@ import numpy as np
 from PIL import Image
 
 from media.frames import Frames, frames_at, shown_at
+from media.stills import fitted
 from media.timing import FrameTimes, frame_times
 from media.tools import Tools
 
 #: Seconds between two tiles; long videos get fewer, so that there are never more than the most.
 _STEP_S: Final = Decimal(2)
 _MAX_TILES: Final = 400
-_TILE_WIDTH, _COLUMNS = 160, 20
+#: Tiles fit into this box, pixels: a picture that is very tall, or very wide, must not make a sprite of gigabytes.
+_TILE: Final = (160, 284)
+_COLUMNS: Final = 20
 SPRITE_NAME, VTT_NAME = "storyboard.jpg", "storyboard.vtt"
 _QUALITY: Final = 75
 #: Pictures decoded at once: memory stays flat.
@@ -60,8 +63,7 @@ def _tiles(proxy: Path, times: FrameTimes, starts: list[Decimal], tools: Tools) 
 
 
 def _tile(picture: Frames) -> Image.Image:
-    image = Image.fromarray(np.ascontiguousarray(picture))
-    return image.resize((_TILE_WIDTH, max(1, round(image.height * _TILE_WIDTH / image.width))))
+    return fitted(Image.fromarray(np.ascontiguousarray(picture)), _TILE)
 
 
 def _sprite(tiles: list[Image.Image], target: Path) -> Path:

@@ -27,6 +27,14 @@ def tagged(make, tags: str):
     return make("tagged.mp4", "-i", str(film), "-c", "copy", "-bsf:v", f"h264_metadata={tags}")
 
 
+def tags_of(tools, made) -> dict[str, str]:
+    """Ask what the largest rung says of its colours."""
+    asked = ["-v", "error", "-show_entries", "stream=color_primaries,color_transfer,color_space", "-of", "json"]
+    rung = next(iter(made.rungs.values()))
+    said = subprocess.run([tools.ffprobe, *asked, rung], check=True, capture_output=True, timeout=60).stdout
+    return json.loads(said)["streams"][0]
+
+
 @pytest.mark.parametrize("tags", ["matrix_coefficients=8", "matrix_coefficients=11", "matrix_coefficients=14"])
 def test_a_matrix_that_no_filter_takes_is_passed_over(make, made_of, tags):
     assert made_of(tagged(make, tags)).frames == FRAMES
@@ -50,11 +58,28 @@ def test_a_picture_with_a_tag_of_its_own_does_not_end_the_transcode(make, made_o
 
 def test_tags_that_players_understand_are_kept(make, made_of, tools):
     wide = "colour_primaries=12:transfer_characteristics=1:matrix_coefficients=1"  # Display P3, as phones write it
-    rung = next(iter(made_of(tagged(make, wide)).rungs.values()))
-    asked = ["-v", "error", "-show_entries", "stream=color_primaries,color_transfer,color_space", "-of", "json"]
-    said = subprocess.run([tools.ffprobe, *asked, rung], check=True, capture_output=True).stdout
-    assert json.loads(said)["streams"][0] == {
+    assert tags_of(tools, made_of(tagged(make, wide))) == {
         "color_space": "bt709",
         "color_transfer": "bt709",
         "color_primaries": "smpte432",
     }
+
+
+HDR_BITS = ("-c:v", "libx265", "-preset", "ultrafast", "-pix_fmt", "yuv420p10le", "-x265-params")
+
+
+@pytest.mark.parametrize(
+    "tags",
+    [
+        "transfer=smpte2084",
+        "transfer=arib-std-b67",
+        "transfer=smpte2084:colorprim=bt2020",
+        "transfer=smpte2084:colorprim=bt2020:colormatrix=bt2020c",
+        "transfer=smpte2084:colorprim=bt2020:colormatrix=ictcp",
+        "transfer=arib-std-b67:colorprim=bt2020:colormatrix=bt2020nc",
+    ],
+)
+def test_hdr_with_tags_missing_is_transcoded(make, made_of, tags, tools):
+    made = made_of(make("hdr.mp4", *FILM, *HDR_BITS, f"log-level=none:{tags}"))
+    assert made.frames == FRAMES
+    assert not tools.can_tone_map or tags_of(tools, made)["color_transfer"] == "bt709"
