@@ -16,7 +16,7 @@ import typer
 from pydantic import BaseModel, ConfigDict
 
 from cli.options import HERE, AsJson, DataFolder
-from core.errors import MissingDependency
+from core.errors import DailiesError, MissingDependency
 from core.settings import GiB, Settings
 
 #: Free bytes below which uploads soon fail, and below which nothing works.
@@ -126,7 +126,14 @@ def _media(_data: Path) -> Iterable[Check]:
 def _jail(_data: Path) -> Iterable[Check]:
     from media.jail import layers
 
-    for layer in layers():
+    try:
+        found = layers()
+    except DailiesError as error:
+        yield Check(
+            name="jail", verdict=Verdict.MISSING, found=str(error), mend="run doctor again on a quieter machine"
+        )
+        return
+    for layer in found:
         if layer.active:
             yield Check(name=layer.name, verdict=Verdict.OK, found=layer.sentence)
         else:

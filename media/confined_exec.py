@@ -19,7 +19,7 @@ import struct
 import sys
 from typing import Any
 
-#: Names of layers, the parent's number, limits, and the paths that may be read, written and run.
+#: Names of layers, the parent's number, limits, the paths that may be read, written and run, and one that may not.
 Policy = dict[str, Any]
 
 PR_SET_PDEATHSIG, PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS = 1, 22, 38
@@ -179,7 +179,7 @@ def holds(layer: str, policy: Policy) -> None:
     LAYERS[layer](policy)
     if layer == "landlock":
         try:
-            os.close(os.open("/etc/hosts", os.O_RDONLY))
+            os.close(os.open(policy["outside"], os.O_RDONLY))
         except PermissionError:
             return
         raise OSError(0, "a file outside could be read")

@@ -1,6 +1,7 @@
 """What a media process may do, and which layers of that this machine's kernel keeps."""
 
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -8,10 +9,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Final
 
+from core.errors import EncoderKilled, EncoderStalled, MissingDependency
 from core.settings import GiB
 from media.layers import KERNEL_LAYERS, LayerName, ends_on_refusal, is_on
+
+logger = logging.getLogger(__name__)
 
 _SCRIPT: Final = Path(__file__).with_name("confined_exec.py")
 _PROBE_TIMEOUT_S: Final = 20
@@ -46,16 +51,40 @@ class Layer:
 
 @cache
 def layers() -> tuple[Layer, ...]:
-    """Try each layer of the kernel once in this process's life, by doing what it forbids."""
-    policy = _policy([name.value for name in KERNEL_LAYERS], read=(), write=(), programs=())
+    """Try each layer of the kernel once in this process's life, by doing what it forbids.
+
+    Raises:
+        EncoderStalled, EncoderKilled: they could not be tried; the next call tries again (transient).
+        MissingDependency: what tries them does not run here (permanent).
+    """
+    with NamedTemporaryFile() as outside:
+        policy = _policy([name.value for name in KERNEL_LAYERS], read=(), write=(), programs=(), outside=outside.name)
+        said = _probed(policy)
+    found = tuple(_layer(name, said.get(name.value, "the probe says nothing")) for name in KERNEL_LAYERS)
+    for layer in found:
+        if not layer.active:
+            logger.warning("media programs run without the layer %s: %s", layer.name, layer.sentence)
+    return found
+
+
+def _probed(policy: str) -> dict[str, str]:
+    """Say for each layer what is wrong with it; never that all are missing because the question failed."""
+    command = [*_prefix(), policy]
     try:
-        done = subprocess.run(
-            [*_prefix(), policy], capture_output=True, env=ENVIRONMENT, timeout=_PROBE_TIMEOUT_S, check=True
-        )
+        done = subprocess.run(command, capture_output=True, env=ENVIRONMENT, timeout=_PROBE_TIMEOUT_S, check=False)
+    except subprocess.TimeoutExpired as error:
+        raise EncoderStalled(f"The jail could not be tried within {_PROBE_TIMEOUT_S} s.") from error
+    except OSError as error:
+        raise EncoderKilled(f"The jail could not be tried: {error}") from error
+    if done.returncode < 0:
+        raise EncoderKilled(f"What tries the jail was ended by signal {-done.returncode}.")
+    try:
         said: dict[str, str] = json.loads(done.stdout)
-    except (subprocess.SubprocessError, OSError, ValueError) as error:
-        said = {name.value: f"the probe failed: {error}" for name in KERNEL_LAYERS}
-    return tuple(_layer(name, said.get(name.value, "the probe says nothing")) for name in KERNEL_LAYERS)
+    except ValueError as error:
+        raise MissingDependency(
+            f"The jail could not be tried: {done.stderr[-500:].decode(errors='replace')}"
+        ) from error
+    return said
 
 
 def confined(argv: Sequence[str], cwd: Path | None) -> list[str]:
@@ -64,15 +93,19 @@ def confined(argv: Sequence[str], cwd: Path | None) -> list[str]:
     What begins with `file:` among the arguments may be read, `cwd` may be written.
     """
     wanted = [layer.name for layer in layers() if layer.active and is_on(layer.name)]
-    program = Path(argv[0])
     policy = _policy(
         wanted,
         read=[arg.removeprefix("file:") for arg in argv[1:] if arg.startswith("file:/")],
         write=[str(cwd)] if cwd else [],
-        # Where the program really lies, with the libraries beside it.
-        programs=sorted({str(program.parent), str(program.resolve().parent)} - {"/"}),
+        programs=_of_program(Path(argv[0])),
     )
     return [*_prefix(), policy, *argv]
+
+
+def _of_program(program: Path) -> list[str]:
+    """Give the program, where it really lies, and the libraries that its package brings; nothing else beside it."""
+    lies = program.resolve()
+    return sorted({str(program), str(lies), *(str(folder / "lib") for folder in lies.parents[:2])})
 
 
 def _prefix() -> list[str]:
@@ -80,7 +113,9 @@ def _prefix() -> list[str]:
     return [sys.executable, "-I", "-S", str(_SCRIPT)]
 
 
-def _policy(names: Sequence[str], *, read: Sequence[str], write: Sequence[str], programs: Sequence[str]) -> str:
+def _policy(
+    names: Sequence[str], *, read: Sequence[str], write: Sequence[str], programs: Sequence[str], outside: str = ""
+) -> str:
     return json.dumps(
         {
             "layers": list(names),
@@ -89,6 +124,7 @@ def _policy(names: Sequence[str], *, read: Sequence[str], write: Sequence[str], 
             "read": list(read),
             "write": list(write),
             "programs": list(programs),
+            "outside": outside,
             "ends_on_refusal": ends_on_refusal(),
         }
     )

@@ -157,13 +157,18 @@ def read_head_frames(path: Path, tools: Tools, limits: LimitSettings, length_s: 
     return [f for f in json.loads(done.stdout or b"{}").get("frames", ()) if "width" in f]
 
 
-def shown_size(stream: Stream) -> tuple[int, int]:
-    """Give the picture's size after rotation and with square pixels; pixels are never lost."""
+def shown_size(stream: Stream, longest: int) -> tuple[int, int]:
+    """Give the picture's size after rotation and with square pixels.
+
+    Pixels are never lost, unless a side of the stretched picture would be longer than `longest`, pixels.
+    """
     width, height, aspect = stream.width, stream.height, stream.pixel_aspect
     if aspect > 1:
         width = round(width * aspect)
     elif aspect < 1:
         height = round(height / aspect)
+    if aspect != 1 and (most := max(width, height)) > longest:
+        width, height = max(1, width * longest // most), max(1, height * longest // most)
     return (height, width) if stream.rotation % 180 else (width, height)
 
 

@@ -12,6 +12,8 @@ from core.values import Rung
 from media.launcher import run_ffmpeg
 from media.tools import Tools, find_tools
 
+#: The analysis proxy is made with it whatever makes the rungs.
+PROXY_ENCODER: Final = "libx264"
 #: x264's presets in the two other scales; SVT-AV1 itself warns of artifacts from its 10 on.
 _SPEEDS: Final[dict[Preset, tuple[str, str]]] = {
     "ultrafast": ("9", "p1"),
@@ -55,20 +57,23 @@ def rung_args(rung: Rung, settings: MediaSettings) -> list[str]:
 
 
 def require_encoder(settings: MediaSettings, tools: Tools | None = None) -> None:
-    """Make sure that the encoder of the rungs works here; tried once per process.
+    """Make sure that the encoders of the rungs and of the proxy work here; tried once per process.
 
     Raises:
         MissingDependency: ffmpeg lacks it, or it does not run on this machine (permanent).
     """
-    _try(settings.encoder, tools or find_tools(settings))
+    found = tools or find_tools(settings)
+    _try(PROXY_ENCODER, found)
+    _try(settings.encoder, found)
 
 
 @cache
 def _try(encoder: RungEncoder, tools: Tools) -> None:
-    mend = f"set DAILIES_MEDIA__FFMPEG to an ffmpeg with {encoder}, or DAILIES_MEDIA__ENCODER to another encoder"
+    mend = f"set DAILIES_MEDIA__FFMPEG to an ffmpeg with {encoder}"
+    mend += "" if encoder == PROXY_ENCODER else ", or DAILIES_MEDIA__ENCODER to another encoder"
     if encoder not in tools.encoders:
         raise MissingDependency(f"{tools.ffmpeg} ({tools.version}) was built without {encoder}: {mend}")
-    if encoder == "libx264":
+    if encoder == PROXY_ENCODER:
         return
     # Being listed is not enough: that of a graphics card needs the card, its driver, and leave to use them.
     rung = Rung(name="trial", width=320, height=180, crf=30, max_bitrate_kbps=500)

@@ -30,6 +30,8 @@ _STILLS: Final = {
     b"8BPS": "Photoshop",
     b"WEBP": "WebP",
 }
+#: Still pictures in the boxes of MP4, by their major brand.
+_STILL_BRANDS: Final = {b"heic": "HEIC", b"heix": "HEIC", b"mif1": "HEIF", b"avif": "AVIF"}
 _SOUNDS: Final = {
     b"ID3": "MP3",
     b"fLaC": "FLAC",
@@ -84,6 +86,8 @@ def sniff(path: Path) -> str | None:
         raise InvalidMedia("empty")
     for matches, container in _CONTAINERS:
         if matches(head):
+            if head[4:8] == b"ftyp" and (still := _STILL_BRANDS.get(head[8:12])) and is_on(LayerName.SNIFF):
+                raise InvalidMedia("unsupported_container", f"The file is a {still} picture, not a video.")
             return container
     if is_on(LayerName.SNIFF):
         _refuse_known(head)

@@ -68,7 +68,7 @@ def _facts_of_copy(path: Path, tools: Tools, limits: LimitSettings, container: s
 
 def _judge(path: Path, tools: Tools, limits: LimitSettings, header: probe.Header) -> MediaFacts:
     video, header = within_limits(header, path, tools, limits)
-    facts = _facts(header, video)
+    facts = _facts(header, video, limits)
     facts, decoded_s = with_head(facts, header, path, tools, limits)
     facts = with_tail(facts, decoded_s, header, path, tools, limits)
     # Measured by now: a header may also promise too little.
@@ -140,8 +140,8 @@ def _header(path: Path, tools: Tools, limits: LimitSettings, container: str | No
     raise undecodable(complaints, "The file begins like a video, but its structure cannot be read.")
 
 
-def _facts(header: probe.Header, video: probe.Stream) -> MediaFacts:
-    width, height = probe.shown_size(video)
+def _facts(header: probe.Header, video: probe.Stream, limits: LimitSettings) -> MediaFacts:
+    width, height = probe.shown_size(video, limits.max_width)
     audio = header.audio
     degraded = []
     if audio is not None and not accepts_codec(audio.codec):

@@ -145,6 +145,7 @@ def _film(
     is_new = made is not None and largest.name in made.rungs
     pictures = made.rungs[largest.name].path if made and is_new else scratch.derived_copy(ticket, largest.file)
     heard = scratch.derived_copy(ticket, sound.stream.file) if sound.stream else None
+    scratch.require_space(folder, largest.file.size_bytes + (sound.stream.file.size_bytes if sound.stream else 0))
     path = mux(pictures, heard, folder / FILM_NAME, find_tools(settings.media))
     return Film(fingerprint=name, file=_put(ticket, name, path))
 

@@ -40,6 +40,7 @@ def told(ticket: Ticket, entry: UUID | None, share: Share) -> Iterator[Callable[
     thread.start()
     try:
         yield teller.take
+        teller.is_done = True
     finally:
         teller.ended.set()
         thread.join(_GRACE_S)
@@ -51,6 +52,8 @@ class _Teller:
         self._ticket, self._entry, self._share = ticket, entry, share
         self._newest: Progress | None = None
         self._artifact: UUID | None = None
+        #: What fails stays at what it had reached.
+        self.is_done = False
 
     def take(self, progress: Progress) -> None:
         """Remember the newest report."""
@@ -66,7 +69,7 @@ class _Teller:
                     if count % _PAGE_EVERY == 0:
                         self._tell_page(self._percent(newest))
                     count += 1
-            if self._artifact is not None:
+            if self.is_done and self._artifact is not None:
                 self._tell_page(100.0)
         except Exception as error:  # noqa: BLE001 - a courtesy: whatever it meets, the work goes on
             get_run_logger().debug("progress of %s is not told any more: %s", self._share.label, error)

@@ -4,6 +4,7 @@ import pytest
 
 from core.settings import LimitSettings, MediaSettings
 from media.tools import find_tools
+from media.validation import inspect
 from tests.hostile.seeds import RECIPES, make_seeds
 from tests.hostile.verdicts import DEGRADED, INDEXED, ending
 
@@ -35,6 +36,14 @@ def end_of(make):
 def test_an_odd_film_is_indexed(name, end_of):
     end = end_of(name, ODD[name])
     assert end.verdict == INDEXED, end.sentence
+
+
+def test_a_picture_that_its_header_stretches_far_stays_within_the_limits(make, tools, limits):
+    """As said by its header it would be 8,000 pixels wide, more than an encoder takes."""
+    stretched = make("stretched.mp4", "-f", "lavfi", "-i", "testsrc2=r=5:s=1000x64:d=1", "-vf", "setsar=8", *H264)
+    facts = inspect(stretched, tools, limits)
+    assert (facts.width, facts.height) == (limits.max_width, 64 * limits.max_width // 8000)
+    assert ending(stretched, tools, limits).verdict == INDEXED
 
 
 def test_hdr_is_indexed_and_named_where_colours_cannot_be_mapped(end_of, tools):

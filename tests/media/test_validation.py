@@ -46,6 +46,7 @@ def test_a_film_is_described(film, tools, limits):
         (b"v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\n", "playlist_not_allowed"),
         (b"\xff\xd8\xff\xe0" + b"\0" * 400, "unsupported_container"),
         (b"RIFF\0\1\0\0WEBPVP8 " + b"\0" * 400, "unsupported_container"),
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + b"\0" * 400, "unsupported_container"),
         (b"ID3\x04" + b"\0" * 400, "no_video_stream"),
         (b"\0\0\0\x18ftypisom\0\0\2\0isomiso2" + b"\0\0\1\0mdat" + b"\7" * 248, "truncated"),
     ],

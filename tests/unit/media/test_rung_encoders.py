@@ -6,7 +6,7 @@ import pytest
 from core.errors import MissingDependency
 from core.settings import MediaSettings, Preset, RungEncoder
 from core.values import Rung
-from media.rung_encoders import codec_string, require_encoder, rung_args
+from media.rung_encoders import PROXY_ENCODER, codec_string, require_encoder, rung_args
 from media.tools import Tools
 from media.transcode import proxy_args
 
@@ -56,13 +56,24 @@ def test_the_proxy_is_made_by_x264_whatever_makes_the_rungs():
     assert proxy_args()[:2] == ["-c:v", "libx264"]
 
 
-@pytest.mark.parametrize("encoder", get_args(RungEncoder))
+@pytest.mark.parametrize("encoder", [name for name in get_args(RungEncoder) if name != PROXY_ENCODER])
 def test_an_encoder_that_ffmpeg_lacks_is_named_with_what_mends_it(encoder):
-    bare = Tools(ffmpeg=Path("/opt/ffmpeg"), ffprobe=Path("/opt/ffprobe"), version="9.9")
+    tools = Tools(
+        ffmpeg=Path("/opt/ffmpeg"), ffprobe=Path("/opt/ffprobe"), version="9.9", encoders=frozenset({PROXY_ENCODER})
+    )
     with pytest.raises(MissingDependency) as caught:
-        require_encoder(MediaSettings(encoder=encoder), bare)
+        require_encoder(MediaSettings(encoder=encoder), tools)
     for word in ("/opt/ffmpeg", encoder, "DAILIES_MEDIA__FFMPEG", "DAILIES_MEDIA__ENCODER"):
         assert word in str(caught.value)
+
+
+@pytest.mark.parametrize("encoder", get_args(RungEncoder))
+def test_the_encoder_of_the_proxy_is_needed_whatever_makes_the_rungs(encoder):
+    tools = Tools(
+        ffmpeg=Path("/opt/ffmpeg"), ffprobe=Path("/opt/ffprobe"), version="9.9", encoders=frozenset({"libsvtav1"})
+    )
+    with pytest.raises(MissingDependency, match="built without libx264: set DAILIES_MEDIA__FFMPEG to"):
+        require_encoder(MediaSettings(encoder=encoder), tools)
 
 
 @pytest.mark.parametrize(
