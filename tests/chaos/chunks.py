@@ -26,6 +26,8 @@ SETTINGS = {
 #: Two encodes of the same pictures by several threads differ in single bytes, never visibly.
 SAME_SSIM = 0.99
 AT_ONCE = 3
+#: Films that a seed may try until it catches one in the middle of its transcode.
+TURNS = 5
 
 
 def measure(seeds: int, seed: int) -> bool:
@@ -70,17 +72,20 @@ def finished(running: Rig, video_id: str) -> int:
 
 
 def one(running: Rig, clip: Path, reference: dict[str, Any], seed: int, folder: Path) -> str | None:
-    """Upload, kill, wait; give what went wrong."""
+    """Upload, kill in the middle of the transcode, wait; give what went wrong."""
     chance = random.Random(seed)
-    video_id = upload(running, clip, f"seed-{seed}.mp4")
-    after = chance.randrange(CHUNKS)
-    soon(lambda: shares(running, video_id) and finished(running, video_id) >= after, 300, every_s=0.02)
-    time.sleep(chance.uniform(0, 0.6))
-    run_id = running.live.video(video_id)["flow_run_id"]
-    process = running.live.flow_process(run_id)
-    if process is not None:
-        process.kill()
-        process.wait(10)
+    for turn in range(TURNS):
+        video_id = upload(running, clip, f"seed-{seed}-{turn}.mp4")
+        after = chance.randrange(CHUNKS)
+        soon(lambda video_id=video_id, after=after: begun(running, video_id, after), 300, every_s=0.02)  # type: ignore[misc]
+        time.sleep(chance.uniform(0, 0.6))
+        process = running.live.flow_process(running.live.video(video_id)["flow_run_id"])
+        if process is not None and finished(running, video_id) < CHUNKS:
+            process.kill()
+            process.wait(10)
+            break
+    else:
+        return f"seed {seed}: was never caught in the middle"
     kept = finished(running, video_id)
     video = running.live.wait_for_status(video_id, "indexed", "failed", "rejected", deadline_s=400)
     problem = judge(running, video, kept) or differences(video, reference, folder / str(seed))
@@ -90,6 +95,10 @@ def one(running: Rig, clip: Path, reference: dict[str, Any], seed: int, folder: 
         flush=True,
     )
     return problem
+
+
+def begun(running: Rig, video_id: str, after: int) -> bool:
+    return bool(shares(running, video_id)) and finished(running, video_id) >= after
 
 
 def executed_again(found: list[tuple[str, str, int]]) -> list[str]:
@@ -103,8 +112,9 @@ def judge(running: Rig, video: dict[str, Any], kept: int) -> str | None:
         return f"{video['status']}: {video['error']}"
     found = shares(running, video["video_id"])
     reused = {part for part, state, _ in found if state == "reused"}
-    attempts = max((attempt for _, _, attempt in found), default=1)
-    if attempts > 1 and len(reused) < kept:
+    if max((attempt for _, _, attempt in found), default=1) == 1:
+        return "it was killed, and there is no second attempt"
+    if len(reused) < kept:
         return f"{kept} chunks were finished, {len(reused)} were reused"
     if len({part for part, _, _ in found}) != CHUNKS:
         return f"not {CHUNKS} chunks: {found}"
@@ -119,6 +129,9 @@ def judge(running: Rig, video: dict[str, Any], kept: int) -> str | None:
 def differences(video: dict[str, Any], reference: dict[str, Any], folder: Path) -> str | None:
     """Hold every rung and the film against those of a video whose process was not killed."""
     folder.mkdir()
+    heard = [httpx.get(one["urls"]["video"].replace("video.mp4", "audio.mp4")).content for one in (video, reference)]
+    if heard[0] != heard[1]:
+        return "audio.mp4: other sound than without the kill"
     for name in ("video.mp4", *(f"{made['name']}.mp4" for made in reference["renditions"])):
         ours, theirs = folder / name, folder / f"reference-{name}"
         for path, document in ((ours, video), (theirs, reference)):
