@@ -12,7 +12,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict
 
 from core.errors import NotFound, WorkflowRefused
-from core.settings import Settings
+from core.settings import Settings, WorkflowSettings
 from dispatch.rerun import rerun
 from models.failing import give_up_turn, line_up, select_for_rerun, take_turns, waiting_for_a_turn
 from models.reconciling import lock
@@ -76,6 +76,14 @@ def redrive(
         )
 
 
+def turns_at_once(workflow: WorkflowSettings) -> int:
+    """Give how many reruns of a redrive may be on at a time: a slot is left to uploads wherever there are two.
+
+    A run stays in the queue it was made for, mostly that of uploads: Prefect cannot move it.
+    """
+    return max(1, min(workflow.backfills_at_once, workflow.uploads_at_once - 1))
+
+
 def advance(settings: Settings) -> int:
     """Rerun the videos whose turn it is, as many at a time as backfills may run; give how many were begun.
 
@@ -85,7 +93,7 @@ def advance(settings: Settings) -> int:
     """
     with transaction(settings.database) as session:
         lock(session, LOCK)
-        turns = take_turns(session, settings.workflow.backfills_at_once)
+        turns = take_turns(session, turns_at_once(settings.workflow))
     begun = 0
     for video_id in turns:
         try:

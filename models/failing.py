@@ -6,10 +6,12 @@ from typing import Final
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy import ARRAY, DateTime, Interval, Uuid, cast, func, literal, select, update
+from sqlalchemy import ARRAY, DateTime, Interval, Uuid, cast, func, literal, select, true, update
+from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.orm import Session
 
 from models import attempts
+from models.stage_run import StageRun
 from models.states import VideoStatus
 from models.video import Video
 
@@ -37,18 +39,27 @@ class FailureGroup(BaseModel):
 
 def failure_groups(session: Session, owner_id: str | None = None) -> list[FailureGroup]:
     """Give the groups of failed videos, the largest first."""
+    # Seen in the ledger: a rerun changes the video's own row, and fails again of the same.
+    seen = (
+        select(func.min(StageRun.ended_at).label("first"), func.max(StageRun.ended_at).label("last"))
+        .where(StageRun.video_id == Video.id, StageRun.error_fingerprint == Video.error_fingerprint)
+        .lateral("seen")
+    )
+    newest = Video.updated_at.desc()
     query = (
         select(
             Video.error_fingerprint.label("fingerprint"),
             func.min(Video.error_stage).label("stage"),
             func.min(Video.error_class).label("error_class"),
-            func.min(Video.error_message).label("sample"),
-            func.array_agg(Video.id)[1].label("sample_video_id"),
+            # Both of the same video.
+            func.array_agg(aggregate_order_by(Video.error_message, newest, Video.id))[1].label("sample"),
+            func.array_agg(aggregate_order_by(Video.id, newest, Video.id))[1].label("sample_video_id"),
             func.count().label("count"),
             func.count(Video.redrive_at).label("waiting"),
-            func.min(Video.updated_at).label("first_seen"),
-            func.max(Video.updated_at).label("last_seen"),
+            func.min(func.coalesce(seen.c.first, Video.updated_at)).label("first_seen"),
+            func.max(func.coalesce(seen.c.last, Video.updated_at)).label("last_seen"),
         )
+        .join(seen, true())
         .where(Video.status == VideoStatus.FAILED)
         .group_by(Video.error_fingerprint)
         .order_by(func.count().desc(), Video.error_fingerprint)
@@ -129,7 +140,7 @@ def take_turns(session: Session, at_once: int) -> list[UUID]:
 
 
 def waiting_for_a_turn(session: Session) -> int:
-    """Count the videos of a redrive that have not had their turn."""
+    """Count the videos of a redrive that wait for their turn, or have it and have not ended."""
     return session.scalar(select(func.count()).where(Video.redrive_at.is_not(None))) or 0
 
 

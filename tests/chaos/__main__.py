@@ -31,7 +31,10 @@ def main() -> int:
             seed, minutes=arguments.minutes, uploads=arguments.uploads, faults=arguments.faults, settle_s=900
         )
         print(tally.table(), flush=True)
-        passed = not campaign.report(tally)
+        least = {"uploads": min(150, arguments.uploads), "faults": min(100, arguments.faults), "kinds": 12}
+        problems = campaign.report(tally, **least)
+        print(*(f"PROBLEM: {problem}" for problem in problems if problem not in tally.problems), sep="\n", flush=True)
+        passed = not problems
     if arguments.crash_points:
         passed &= full_product()
     if arguments.chunks:

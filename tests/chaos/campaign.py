@@ -210,6 +210,7 @@ def account(running: Rig, tally: Tally) -> None:
     tally.problems += [f"left in scratch: {path}" for path in running.scratch.glob("*/*")]
     tally.problems += [f"left in scratch: {path}" for path in running.scratch.glob("*")]
     tally.problems += rows_that_name_nothing(running)
+    tally.problems += runs_that_do_not_end(running)
     running_rows = running.rows(
         "SELECT count(*) FROM stage_run s JOIN video v ON v.id = s.video_id "
         "WHERE s.state = 'running' AND v.status IN ('indexed', 'rejected')"
@@ -259,9 +260,32 @@ def rows_that_name_nothing(running: Rig) -> list[str]:
     return [*problems, *(f"a row names {key}, which is not there" for key in sorted(named - there)[:5])]
 
 
-def report(tally: Tally) -> list[str]:
-    """Give what keeps a campaign from passing."""
+def runs_that_do_not_end(running: Rig) -> list[str]:
+    """Look in Prefect for runs of videos that are still on their way, and for videos with two of them."""
+    asked = {"flows": {"name": {"any_": ["ingest-video"]}}, "limit": 200}
+    runs = [
+        run
+        for offset in range(0, 2_000, 200)
+        for run in running.live.prefect.post("/flow_runs/filter", json={**asked, "offset": offset})
+        .raise_for_status()
+        .json()
+    ]
+    ended = {"COMPLETED", "FAILED", "CANCELLED", "CRASHED"}
+    by_video = Counter(run["parameters"]["video_id"] for run in runs)
+    problems = [f"run {run['name']} is {run['state_name']}" for run in runs if run["state_type"] not in ended]
+    return [*problems, *(f"video {video} has {number} runs" for video, number in by_video.items() if number > 1)]
+
+
+def report(tally: Tally, *, uploads: int = 0, faults: int = 0, kinds: int = 0) -> list[str]:
+    """Give what keeps a campaign from passing.
+
+    Args:
+        uploads, faults, kinds: how many there must have been; of faults and their kinds those that hit something.
+    """
     short = [] if tally.success >= 0.9 else [f"only {100 * tally.success:.0f} % of operations succeeded"]
+    wanted = {"uploads": uploads, "faults": faults, "kinds of fault": kinds}
+    done = {"uploads": len(tally.uploaded), "faults": tally.hits.total(), "kinds of fault": len(+tally.hits)}
+    short += [f"only {done[what]} {what}, {least} wanted" for what, least in wanted.items() if done[what] < least]
     return [*tally.problems, *short]
 
 

@@ -11,11 +11,11 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from core.errors import WorkflowUnavailable
-from core.settings import DatabaseSettings, Settings
+from core.settings import DatabaseSettings, Settings, WorkflowSettings
 from core.stages import Stage
-from core.values import SourceVersion
-from dispatch.redrive import MAX_NAMED, advance, redrive
-from models import SourceObject, Video, VideoStatus, attempts, failing, inbox
+from core.values import SourceVersion, Ticket
+from dispatch.redrive import MAX_NAMED, advance, redrive, turns_at_once
+from models import SourceObject, Video, VideoStatus, attempts, failing, inbox, ledger
 from models.failing import failure_groups
 from models.reconciling import live_videos
 from models.session import transaction
@@ -66,6 +66,42 @@ def test_failures_that_differ_in_numbers_and_ids_only_are_one_group(settings: Se
     assert groups[0].sample_video_id in alike
     assert groups[1].sample_video_id == other
     assert groups[0].first_seen <= groups[0].last_seen
+
+
+def test_a_group_is_as_old_as_its_first_failure_and_its_sample_is_of_one_video(settings: Settings):
+    """A rerun that fails of the same changes the video, not when the trouble began."""
+    videos = [failed(settings.database, message) for message in ("frame 1 is broken", "frame 2 is broken")]
+    for video_id in videos:
+        note_in_ledger(settings.database, video_id, "frame 0 is broken")
+    with transaction(settings.database) as session:
+        began = failure_groups(session)[0].first_seen
+    for _ in range(2):
+        with transaction(settings.database) as session:
+            attempts.begin(session, videos[0], None)
+        with transaction(settings.database) as session:
+            broke = {"stage": Stage.TRANSCODE, "error_class": "EncoderRejected", "message": "frame 9 is broken"}
+            assert attempts.fail(session, videos[0], **broke, attempt=None)
+        note_in_ledger(settings.database, videos[0], "frame 9 is broken")
+    with transaction(settings.database) as session:
+        group = failure_groups(session)[0]
+        assert session.get_one(Video, group.sample_video_id).error_message == group.sample
+    assert (group.count, group.first_seen) == (2, began)
+    assert group.last_seen > began
+
+
+def note_in_ledger(database: DatabaseSettings, video_id: UUID, message: str) -> None:
+    """Keep one failed execution of the transcode."""
+    with transaction(database) as session:
+        video = session.get_one(Video, video_id)
+        source = SourceVersion(bucket="uploads", key="x.mp4", etag="e", last_modified=NOW, size_bytes=1)
+        ticket = Ticket(video_id=video_id, owner_id="local", attempt=video.attempt, source=source)
+        entry = ledger.start(session, ticket, Stage.TRANSCODE, "f" * 64, None)
+        ledger.fail(session, entry, "EncoderRejected", message)
+
+
+@pytest.mark.parametrize(("uploads", "backfills", "turns"), [(4, 1, 1), (4, 4, 3), (2, 8, 1), (1, 1, 1), (8, 2, 2)])
+def test_a_redrive_leaves_a_slot_to_uploads(uploads, backfills, turns):
+    assert turns_at_once(WorkflowSettings(uploads_at_once=uploads, backfills_at_once=backfills)) == turns
 
 
 def test_a_dry_run_names_the_group_oldest_first_and_changes_nothing(settings: Settings):
