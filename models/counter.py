@@ -1,10 +1,17 @@
 """Counters that outlive processes, such as events that reconcile had to recover."""
 
+from typing import Final
+
 from sqlalchemy import text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from models.base import Base
+
+#: Begins the names of what reconcile, settle and redrives did.
+SET_RIGHT: Final = "recovered_"
+#: Of these, what would have been lost without them; the others are upkeep.
+RECOVERIES: Final = frozenset({"unannounced", "dispatched", "requested", "resumed"})
 
 
 class Counter(Base):

@@ -15,6 +15,7 @@ from core.stages import Stage
 from core.values import Ticket
 from models import stage_statistic
 from models.stage_run import StageGeneration, StageRun
+from models.stage_statistic import Noted
 from models.states import StageState
 
 
@@ -37,14 +38,19 @@ def start(
     share: Share | None = None,
 ) -> UUID:
     """Open a row for one execution of a stage, or of a share of it; give its id."""
-    # An entry of this attempt that is still open belongs to a try whose end could not be written.
-    _abandon(
-        session,
+    part = share.label if share else None
+    before = (
         StageRun.video_id == ticket.video_id,
         StageRun.stage == stage,
-        StageRun.part.is_not_distinct_from(share.label if share else None),
+        StageRun.part.is_not_distinct_from(part),
         StageRun.attempt == ticket.attempt,
     )
+    # An entry of this attempt that is still open belongs to a try whose end could not be written.
+    _abandon(session, *before)
+    # Embedding has one result a space; only the same one is tried again.
+    same = (StageRun.fingerprint.is_not_distinct_from(fingerprint), StageRun.state != StageState.REUSED)
+    if session.scalar(select(select(StageRun.id).where(*before, *same).exists())):
+        stage_statistic.note(session, Noted.RETRIED, stage, part)
     row = StageRun(
         id=uuid4(),
         video_id=ticket.video_id,
@@ -53,7 +59,7 @@ def start(
         attempt=ticket.attempt,
         flow_run_id=flow_run_id,
         state=StageState.RUNNING,
-        part=share.label if share else None,
+        part=part,
         media_s=share.media_s if share else None,
     )
     session.add(row)
@@ -70,30 +76,43 @@ def advance(session: Session, run_id: UUID, *, done_s: Decimal, fps: float, spee
     )
 
 
-def finish(session: Session, run_id: UUID) -> None:
-    """Close a row as done."""
-    _close(session, run_id, state=StageState.DONE)
+def finish(session: Session, run_id: UUID, media_s: Decimal | None = None) -> None:
+    """Close a row as done.
+
+    Args:
+        media_s: seconds of media time it worked through, where its share does not say.
+    """
+    if (closed := _close(session, run_id, state=StageState.DONE)) is not None:
+        _count(session, closed, media_s)
 
 
-def _close(session: Session, run_id: UUID, **values: object) -> None:
-    """End a running row and count it; one that has ended stays as it is."""
-    closed = session.execute(
+def _close(session: Session, run_id: UUID, **values: object) -> StageRun | None:
+    """End a running row; None when it has ended, and stays as it is."""
+    closing = (
         update(StageRun)
         .where(StageRun.id == run_id, StageRun.state == StageState.RUNNING)
         .values(ended_at=func.clock_timestamp(), **values)
-        .returning(
-            StageRun.stage, StageRun.part, StageRun.state, StageRun.started_at, StageRun.ended_at, StageRun.media_s
-        )
-    ).one_or_none()
-    if closed is not None:
-        taken = (closed.ended_at - closed.started_at).total_seconds()
-        stage_statistic.count(session, closed.stage, closed.part, closed.state, taken, float(closed.media_s or 0))
+        .returning(StageRun)
+        .execution_options(populate_existing=True)
+    )
+    return session.scalar(closing)
 
 
-def fail(session: Session, run_id: UUID, error_class: str, message: str) -> None:
-    """Close a row as failed."""
+def _count(session: Session, closed: StageRun, media_s: Decimal | None = None) -> None:
+    assert closed.ended_at is not None
+    taken = (closed.ended_at - closed.started_at).total_seconds()
+    media = float(closed.media_s or media_s or 0)
+    stage_statistic.count(session, closed.stage, closed.part, closed.state, taken, media)
+
+
+def fail(session: Session, run_id: UUID, error_class: str, message: str, *, is_verdict: bool = False) -> None:
+    """Close a row as failed.
+
+    Args:
+        is_verdict: the media is bad: nothing of ours failed, and it counts as rejected.
+    """
     stage = session.scalar(select(StageRun.stage).where(StageRun.id == run_id))
-    _close(
+    closed = _close(
         session,
         run_id,
         state=StageState.FAILED,
@@ -101,6 +120,10 @@ def fail(session: Session, run_id: UUID, error_class: str, message: str) -> None
         error_message=message,
         error_fingerprint=error_fingerprint(stage, error_class, message),
     )
+    if closed is not None and is_verdict:
+        stage_statistic.note(session, Noted.REJECTED, closed.stage, closed.part)
+    elif closed is not None:
+        _count(session, closed)
 
 
 def reuse(
@@ -147,9 +170,12 @@ def _abandon(session: Session, *which: ColumnElement[bool]) -> int:
             error_message="The process that worked on it ended without a word.",
             error_fingerprint=error_fingerprint(None, "Abandoned", ""),
         )
-        .returning(StageRun.id)
-    )
-    return len(closed.all())
+        .returning(StageRun.stage, StageRun.part)
+    ).all()
+    # In one order, so that no two transactions wait for each other's counters.
+    for stage, part in sorted(closed, key=lambda row: (row.stage, row.part or "")):
+        stage_statistic.note(session, Noted.ABANDONED, stage, part)
+    return len(closed)
 
 
 def stage_at_work(session: Session, video_id: UUID) -> Stage | None:

@@ -1,6 +1,8 @@
 """How long stages take and how they end, kept as they end: read by metrics and by estimates of work to come."""
 
 import bisect
+from collections.abc import Iterator, Mapping
+from enum import StrEnum
 from typing import Final
 
 from pydantic import BaseModel, ConfigDict
@@ -8,6 +10,7 @@ from sqlalchemy import ARRAY, BigInteger, Float, PrimaryKeyConstraint, select, t
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from core.stages import Stage
+from models import counter
 from models.base import Base, enum_by_value
 from models.states import StageState
 
@@ -28,6 +31,17 @@ _ADD: Final = text(
         )
     """
 )
+
+
+class Noted(StrEnum):
+    """What is only counted of an execution: no time is kept of it. The value begins the name of its counter."""
+
+    #: It found the media bad: it did its work, and the uploader is told.
+    REJECTED = "rejected"
+    #: Its process ended without a word.
+    ABANDONED = "abandoned"
+    #: It was not the first one of its attempt.
+    RETRIED = "retried"
 
 
 class StageStatistic(Base):
@@ -64,6 +78,17 @@ class Ended(BaseModel):
     buckets: tuple[int, ...]
 
 
+class Note(BaseModel):
+    """How many executions of a stage, or of one kind of its shares, one thing is known of."""
+
+    model_config = ConfigDict(frozen=True)
+
+    what: Noted
+    stage: Stage
+    part: str
+    executions: int
+
+
 def count(session: Session, stage: Stage, part: str | None, state: StageState, seconds: float, media_s: float) -> None:
     """Add one execution.
 
@@ -78,13 +103,31 @@ def count(session: Session, stage: Stage, part: str | None, state: StageState, s
         _ADD,
         {
             "stage": stage.value,
-            "part": (part or "").partition(" ")[0],
+            "part": _kind(part),
             "state": state.value,
             "seconds": seconds,
             "media_s": media_s,
             "buckets": buckets,
         },
     )
+
+
+def note(session: Session, what: Noted, stage: Stage, part: str | None) -> None:
+    """Count one more execution that this is known of."""
+    counter.add(session, f"{what}:{stage}:{_kind(part)}", 1)
+
+
+def notes(counters: Mapping[str, int]) -> Iterator[Note]:
+    """Find what was noted among all counters."""
+    for name, number in counters.items():
+        what, _, rest = name.partition(":")
+        if what in {*Noted}:
+            stage, _, part = rest.partition(":")
+            yield Note(what=Noted(what), stage=Stage(stage), part=part, executions=number)
+
+
+def _kind(part: str | None) -> str:
+    return (part or "").partition(" ")[0]
 
 
 def ended(session: Session) -> list[Ended]:

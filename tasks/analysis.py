@@ -1,6 +1,7 @@
 """What is learned from the proxy: shots, stills and vectors; none of it reads the source."""
 
 import io
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,11 @@ from tasks import naming, scratch
 from tasks.stage import stage_task
 
 
-@stage_task(Stage.SHOTS, name=naming.shots, task_run_name="detect shots")
+def _whole(transcoded: Transcoded, **_: object) -> Decimal:
+    return transcoded.duration_s
+
+
+@stage_task(Stage.SHOTS, name=naming.shots, media_s=_whole, task_run_name="detect shots")
 def detect_shots(ticket: Ticket, transcoded: Transcoded) -> DetectedShots:
     """Find the cuts on the proxy and merge shots into scenes that cover the whole video."""
     settings = get_settings()
@@ -40,7 +45,7 @@ def detect_shots(ticket: Ticket, transcoded: Transcoded) -> DetectedShots:
     return DetectedShots(fingerprint=naming.shots(settings, ticket, transcoded), shots=shots, scenes=scenes)
 
 
-@stage_task(Stage.STILLS, name=naming.stills, task_run_name="make posters and contact sheet")
+@stage_task(Stage.STILLS, name=naming.stills, media_s=_whole, task_run_name="make posters and contact sheet")
 def make_stills(ticket: Ticket, transcoded: Transcoded, detected: DetectedShots) -> Stills:
     """Make a poster per scene, the contact sheet and the storyboard; what cannot be had is noted, never an error."""
     settings = get_settings()
@@ -72,7 +77,7 @@ def make_stills(ticket: Ticket, transcoded: Transcoded, detected: DetectedShots)
     )
 
 
-@stage_task(Stage.EMBED, name=naming.embed, task_run_name="embed scenes by {encoder.name}")
+@stage_task(Stage.EMBED, name=naming.embed, media_s=_whole, task_run_name="embed scenes by {encoder.name}")
 def embed_scenes(ticket: Ticket, transcoded: Transcoded, detected: DetectedShots, encoder: EncoderSettings) -> Embedded:
     """Give each scene one unit vector, the mean over its frames.
 

@@ -5,6 +5,7 @@ import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from decimal import Decimal
 from typing import Any, Final, ParamSpec, TypeVar
 from uuid import UUID
 
@@ -49,12 +50,14 @@ def stage_task(
     task_run_name: str,
     part: Part | None = None,
     share: Callable[..., Share | None] = lambda **_: None,
+    media_s: Callable[..., Decimal | None] = lambda **_: None,
 ) -> Callable[[Callable[P, R]], Task[P, R]]:
     """Make a stage's body a Prefect task whose result is kept under its fingerprint.
 
     Args:
         part: the task does a share of the stage, whose result lies in a folder of its own.
         share: says which share; takes the body's own arguments.
+        media_s: gives the seconds of media time it works through, where the share does not; takes the same.
         name: gives the fingerprint; takes the settings and then the body's own arguments.
         task_run_name: what the Prefect UI shows; a format string over the body's arguments.
     """
@@ -81,7 +84,7 @@ def stage_task(
         @functools.wraps(body)
         def run(*args: P.args, **kwargs: P.kwargs) -> R:
             arguments = signature.bind(*args, **kwargs).arguments
-            with entered(arguments["ticket"], stage, fingerprint(arguments), share(**arguments)):
+            with entered(arguments["ticket"], stage, fingerprint(arguments), share(**arguments), media_s(**arguments)):
                 result = body(*args, **kwargs)
                 faults.reached(folder, faults.Moment.BEFORE, arguments["ticket"].video_id)
                 return result
@@ -120,7 +123,13 @@ def of_stage(stage: Stage) -> Iterator[None]:
 
 
 @contextmanager
-def entered(ticket: Ticket, stage: Stage, fingerprint: str | None, share: Share | None = None) -> Iterator[UUID]:
+def entered(
+    ticket: Ticket,
+    stage: Stage,
+    fingerprint: str | None,
+    share: Share | None = None,
+    media_s: Decimal | None = None,
+) -> Iterator[UUID]:
     """Keep one execution of a stage in the ledger, however it ends; give its entry."""
     settings = get_settings().database
     with transaction(settings) as session:
@@ -133,13 +142,14 @@ def entered(ticket: Ticket, stage: Stage, fingerprint: str | None, share: Share 
             yield entry
     except Exception as error:
         error_class, message = describe(error)
+        is_verdict = isinstance(error, InvalidMedia)
         if isinstance(error, InvalidMedia):
             error_class = f"InvalidMedia:{error.reason}"
-        _write(lambda session: ledger.fail(session, entry, error_class, message))
+        _write(lambda session: ledger.fail(session, entry, error_class, message, is_verdict=is_verdict))
         raise
     finally:
         _entry.reset(token)
-    _write(lambda session: ledger.finish(session, entry))
+    _write(lambda session: ledger.finish(session, entry, media_s))
 
 
 def current_entry() -> UUID | None:

@@ -109,6 +109,8 @@ def transcode_chunk(ticket: Ticket, source: ValidatedSource, chunk: PlannedChunk
     Stage.TRANSCODE,
     part=Part.SOUND,
     share=lambda **_: Share(Part.SOUND),
+    # Not of the share: progress adds those up, and the pictures are all of it.
+    media_s=lambda source, **_: source.facts.duration_s if source.facts.audio_codec else None,
     name=naming.sound,
     task_run_name="encode sound",
 )
