@@ -35,8 +35,12 @@ UPLOAD_PATIENCE: Final = dt.timedelta(hours=24)
 BOOTSTRAP_TIMEOUT_S: Final = 120
 
 
+#: No recoveries, or counted by settle and advance themselves, which the service calls far more often than this.
+_COUNTED_ELSEWHERE: Final = {"older_objects", "problems", "requested", "resumed", "failed", "redriven"}
+
+
 class Recovered(BaseModel):
-    """What one reconcile set right; each number is also added to a counter of the same name."""
+    """What one reconcile set right; each number also goes into a counter of the same name."""
 
     #: Inbox rows that had no run.
     dispatched: int = 0
@@ -71,8 +75,8 @@ def reconcile(settings: Settings) -> Recovered | None:
         result = Recovered()
         for step in (_find_lost, _dispatch, _settle, _redrive, _expire, _abort_multiparts, _sweep):
             _attempt(step, settings, result)
-        for name, value in result.model_dump(exclude={"older_objects", "problems"}).items():
-            counter.add(session, f"recovered_{name}", value)
+        for name, value in result.model_dump(exclude=_COUNTED_ELSEWHERE).items():
+            counter.add(session, f"{counter.SET_RIGHT}{name}", value)
     return result
 
 

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict
 from core.errors import NotFound, WorkflowRefused
 from core.settings import Settings, WorkflowSettings
 from dispatch.rerun import rerun
+from models import counter
 from models.failing import give_up_turn, line_up, select_for_rerun, take_turns, waiting_for_a_turn
 from models.reconciling import lock
 from models.session import transaction
@@ -85,7 +86,7 @@ def turns_at_once(workflow: WorkflowSettings) -> int:
 
 
 def advance(settings: Settings) -> int:
-    """Rerun the videos whose turn it is, as many at a time as backfills may run; give how many were begun.
+    """Rerun the videos whose turn it is, as many at a time as backfills may run; count and give how many were begun.
 
     Raises:
         WorkflowUnavailable: transient; what was begun is asked for again by settle.
@@ -99,6 +100,8 @@ def advance(settings: Settings) -> int:
         try:
             rerun(settings, video_id)
             begun += 1
+            with transaction(settings.database) as session:
+                counter.add(session, f"{counter.SET_RIGHT}redriven", 1)
         except NotFound as error:
             # Prefect lost its deployments: once reconcile has made them again, settle asks for the run.
             logger.warning("redrive: video %s: %s", video_id, error)

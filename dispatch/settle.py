@@ -21,7 +21,7 @@ from core.settings import Settings
 from dispatch.failure_page import show_failure
 from dispatch.rerun import request_again
 from dispatch.runs import prefect_client, reschedule
-from models import attempts, ledger
+from models import attempts, counter, ledger
 from models.reconciling import LiveVideo, count_auto_resume, live_videos
 from models.session import transaction
 
@@ -54,6 +54,13 @@ class Action(StrEnum):
     FAIL = "fail"
 
 
+#: Counters of what was done to a run. A run marked crashed is resumed, and counted, by the next pass.
+_COUNTERS: Final = {
+    Action.REQUEST: f"{counter.SET_RIGHT}requested",
+    Action.RESUME: f"{counter.SET_RIGHT}resumed",
+    Action.FAIL: f"{counter.SET_RIGHT}failed",
+}
+
 #: What a video needs whose run is so, and after how many seconds.
 _NEEDS: Final[dict[StateType | None, tuple[Action, float]]] = {
     None: (Action.REQUEST, GRACE_S),
@@ -82,7 +89,7 @@ def action_for(state: StateType | None, age_s: float, auto_resumes: int) -> Acti
 
 
 def settle(settings: Settings) -> dict[Action, int]:
-    """Look at every live video's run and do what it needs; give how often each action was taken.
+    """Look at every live video's run and do what it needs; count it, and give how often each action was taken.
 
     A video that Prefect refuses to help is logged and does not stop the others.
 
@@ -108,10 +115,15 @@ def _settle_one(settings: Settings, video: LiveVideo, run: FlowRun | None) -> Ac
     action = action_for(*standing(video, state), video.auto_resumes)
     with bound(video_id=video.video_id, run_id=video.flow_run_id):
         try:
-            return action if _take(settings, action, video, run) else Action.NOTHING
+            if not _take(settings, action, video, run):
+                return Action.NOTHING
         except WorkflowRefused as error:
             logger.warning("settle: video %s: %s: %s", video.video_id, action, error)
             return Action.NOTHING
+    if action in _COUNTERS:
+        with transaction(settings.database) as session:
+            counter.add(session, _COUNTERS[action], 1)
+    return action
 
 
 def standing(video: LiveVideo, state: State[Any] | None) -> tuple[StateType | None, float]:
