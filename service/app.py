@@ -1,5 +1,6 @@
 """The HTTP application, put together."""
 
+import datetime as dt
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ from core.settings import Settings, get_settings
 from service import coverage, encoders, files, health, home, metrics, reruns, search, uploads, videos, webhook
 from service.door import Door
 from service.errors import answer_errors
+from service.queues import Ask, Queues, runs_waiting
 from service.sweep import (
     DISPATCH_AFTER_S,
     RECONCILE_AFTER_S,
@@ -26,6 +28,8 @@ from service.sweep import (
 )
 from service.turns import AT_ONCE
 
+#: How often the queues are asked how long they are.
+QUEUES_EVERY: Final = dt.timedelta(seconds=15)
 #: What pages load from us and nobody else; hls.js is the full build, because the light one plays no separate sound.
 STATIC: Final = Path(__file__).parent / "static"
 
@@ -36,6 +40,7 @@ def create_app(
     dispatch: Job = dispatch_inbox,
     settle: Job = settle_runs,
     reconcile: Job = reconcile_all,
+    waiting: Ask = runs_waiting,
 ) -> FastAPI:
     """Build the service; nothing is connected before the first request.
 
@@ -43,13 +48,16 @@ def create_app(
         dispatch: asks for the runs of waiting inbox rows; done in a thread of its own, after events and by the clock.
         settle: follows the runs of live videos; done in another thread every few seconds.
         reconcile: finds what was lost; done in a third thread by the clock.
+        waiting: counts the runs that wait, for metrics; done in a fourth one.
     """
     settings = settings or get_settings()
+    queues = Queues(waiting)
     dispatcher = Repeated(dispatch, settings, first_after_s=DISPATCH_AFTER_S)
     background = (
         dispatcher,
         Repeated(settle, settings, first_after_s=RECONCILE_AFTER_S, period=SETTLE_EVERY),
         Repeated(reconcile, settings, first_after_s=RECONCILE_AFTER_S),
+        Repeated(queues.look, settings, first_after_s=RECONCILE_AFTER_S, period=QUEUES_EVERY),
     )
 
     @asynccontextmanager
@@ -66,7 +74,7 @@ def create_app(
     app = FastAPI(title="Dailies", lifespan=lifespan, docs_url=None, redoc_url=None)
     app.state.searches = CapacityLimiter(AT_ONCE)
     app.state.door = Door(settings=settings, wake=dispatcher.wake)
-    app.state.metrics, histogram = metrics.registry_for(settings)
+    app.state.metrics, histogram = metrics.registry_for(settings, queues)
     app.add_middleware(metrics.Timed, histogram=histogram)
     answer_errors(app)
     for part in (health, metrics, webhook, uploads, videos, reruns, files, search, encoders, coverage, home):

@@ -6,8 +6,10 @@ from uuid import UUID
 from fastapi import APIRouter
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from core.fingerprint import Recipes
+from core.settings import Settings
 from core.stages import Stage
 from models import Encoder, Video, ledger, recipes
 from models.recipes import Order
@@ -64,12 +66,17 @@ class BackfillAnswer(BaseModel):
 def coverage(door: DoorOf) -> list[CoverageRow]:
     """Say of each stage, and of each embedding space, how many videos are up to date and what the others lack."""
     with door.transaction() as session:
-        today = recipes.columns(session, Recipes(door.settings))
-        names = {row.id: f"{row.name}@{row.revision}" for row in session.scalars(select(Encoder))}
-        return [
-            CoverageRow(space=names.get(row.encoder_id), **row.model_dump(exclude={"encoder_id"}))
-            for row in recipes.coverage(session, today, door.settings.owner_id)
-        ]
+        return coverage_of(session, door.settings)
+
+
+def coverage_of(session: Session, settings: Settings) -> list[CoverageRow]:
+    """Give the matrix, stages in their order."""
+    today = recipes.columns(session, Recipes(settings))
+    names = {row.id: f"{row.name}@{row.revision}" for row in session.scalars(select(Encoder))}
+    return [
+        CoverageRow(space=names.get(row.encoder_id), **row.model_dump(exclude={"encoder_id"}))
+        for row in recipes.coverage(session, today, settings.owner_id)
+    ]
 
 
 @router.get("/videos/{video_id}/why")
