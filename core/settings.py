@@ -94,6 +94,15 @@ class LogSettings(Group):
     )
 
 
+class MetricsSettings(Group):
+    """Where workers answer Prometheus; the service does at `/metrics`."""
+
+    worker_host: str = Field("127.0.0.1", description="address on which a worker tells its metrics")
+    worker_port: int | None = Field(
+        None, ge=1, le=65535, description="port on which a worker tells its metrics; unset: it does not"
+    )
+
+
 class WorkflowSettings(Group):
     """Names of what Prefect keeps for us."""
 
@@ -234,6 +243,7 @@ class Settings(BaseSettings):
     events: EventsSettings = EventsSettings()
     service: ServiceSettings = ServiceSettings()
     logs: LogSettings = LogSettings()
+    metrics: MetricsSettings = MetricsSettings()
     workflow: WorkflowSettings = WorkflowSettings()
     media: MediaSettings = MediaSettings()
     limits: LimitSettings = LimitSettings()

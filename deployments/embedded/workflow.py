@@ -66,7 +66,7 @@ def worker_part(layout: Layout, api_url: str, pool: str) -> Part:
     return Part(
         name="worker",
         argv=(
-            *(sys.executable, "-m", "prefect", "worker", "start"),
+            *(sys.executable, "-m", "deployments.worker"),
             *("--pool", pool, "--type", "process", "--name", WORKER_NAME),
         ),
         # Asking twice a second costs the server little, and an upload waits half a second instead of 10.

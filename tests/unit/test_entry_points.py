@@ -14,6 +14,7 @@ ENTRY_POINTS = [
     "flows.vacuum",
     "deployments.bootstrap",
     "deployments.embedded.__main__",
+    "deployments.worker",
     "models.migrate",
 ]
 
