@@ -25,7 +25,7 @@ from core.stages import Stage
 from core.values import EncoderSpec
 from deployments.embedded.postgres import embedded_postgres
 from models import Video, VideoStatus, reading, recipes, spaces
-from models.measuring import measure
+from models.measuring import count_videos, measure
 from models.migrate import upgrade
 from models.recipes import Column, Order
 from models.session import engine_for, transaction
@@ -116,7 +116,8 @@ def questions(settings: Settings, today: dict[Column, str]) -> dict[str, Callabl
         "list, newest 50": newest(None),
         "list, failed": newest(VideoStatus.FAILED),
         "why, one video": lambda session: recipes.known(session, chance.choice(some)),
-        "status (metrics)": measure,
+        "status (metrics)": count_videos,
+        "work in progress (metrics)": measure,
         "coverage": lambda session: recipes.coverage(session, today, OWNER),
         "plan: stale shots, oldest": plan(shots, Order.OLDEST),
         "plan: half a space, newest": plan(second, Order.NEWEST),
