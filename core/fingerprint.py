@@ -80,10 +80,13 @@ def film(rendition_fingerprint: str, sound_fingerprint: str) -> str:
     return digest({"stage": Stage.TRANSCODE, "film": [rendition_fingerprint, sound_fingerprint]})
 
 
-def chunk(outputs: Sequence[str], start_s: Decimal, end_s: Decimal | None) -> str:
-    """Name the pieces of one chunk by the outputs they are pieces of; media time, half-open [start_s, end_s)."""
+def chunk(outputs: Sequence[str], start_s: Decimal, end_s: Decimal | None, ffmpeg_version: str) -> str:
+    """Name the pieces of one chunk by the outputs they are pieces of; media time, half-open [start_s, end_s).
+
+    The version enters, other than for whole outputs, because pieces of two versions may not fit together.
+    """
     span = [seconds(start_s), None if end_s is None else seconds(end_s)]
-    return digest({"stage": Stage.TRANSCODE, "outputs": sorted(outputs), "span": span})
+    return digest({"stage": Stage.TRANSCODE, "outputs": sorted(outputs), "span": span, "ffmpeg": ffmpeg_version})
 
 
 def transcoded(outputs: Sequence[str]) -> str:

@@ -1,5 +1,7 @@
 """Put CMAF pieces together by copying their boxes; nothing is encoded."""
 
+import io
+import re
 import struct
 from collections.abc import Iterable
 from pathlib import Path
@@ -14,6 +16,8 @@ from media.rung_encoders import codec_string
 from media.tools import Tools
 
 _COPY_BYTES: Final = 1 << 20
+#: The field of a sample description that names the encoder and its version, with its length and padding.
+_ENCODER_NAME: Final = re.compile(rb".Lavc[ -~]*\0*", re.DOTALL)
 
 
 def join(pieces: Iterable[Path], target: Path, delay: int) -> Path:
@@ -30,16 +34,16 @@ def join(pieces: Iterable[Path], target: Path, delay: int) -> Path:
         EncoderRejected: the pieces were not made with the same settings (permanent).
     """
     number = 0
-    head: bytes | None = None
+    made_alike: bytes | None = None
     with target.open("wb") as out:
         for piece in pieces:
             with piece.open("rb") as file:
                 boxes = top_boxes(file)
                 own = b"".join(_read(file, b) for b in boxes if b.kind in {"ftyp", "moov"})
-                if head is None:
-                    head = own
+                if made_alike is None:
+                    made_alike = _unsigned(own)
                     out.writelines(_head(file, b, delay) for b in boxes if b.kind in {"ftyp", "moov"})
-                elif own != head:
+                elif _unsigned(own) != made_alike:
                     raise EncoderRejected(f"{piece} was made with other settings than the piece before it")
                 for part in boxes:
                     if part.kind == "moof":
@@ -94,6 +98,16 @@ def delay_of(piece: Path) -> int:
 def _read(file: BinaryIO, part: Box) -> bytes:
     file.seek(part.start)
     return file.read(part.size)
+
+
+def _unsigned(head: bytes) -> bytes:
+    """Leave out of ftyp and moov which versions wrote them: pieces fit across an upgrade of ffmpeg."""
+    file = io.BytesIO(head)
+    parts = []
+    for whole in top_boxes(file):
+        inner = boxes_in(file, whole.body, whole.end) if whole.kind == "moov" else [whole]
+        parts += [_read(file, part) for part in inner if part.kind != "udta"]
+    return _ENCODER_NAME.sub(b"", b"".join(parts))
 
 
 def _copy(file: BinaryIO, out: BinaryIO, size: int) -> None:

@@ -43,7 +43,7 @@ def chunk(settings: Settings, ticket: Ticket, source: ValidatedSource, chunk: Pl
     """Name the pieces of a chunk."""
     outputs = [rendition(settings, ticket, source, rung) for rung in chunk.rungs]
     outputs += [proxy(settings, ticket, source)] if chunk.with_proxy else []
-    return fingerprint.chunk(outputs, chunk.start_s, chunk.end_s)
+    return fingerprint.chunk(outputs, chunk.start_s, chunk.end_s, chunk.ffmpeg_version)
 
 
 def transcode(settings: Settings, ticket: Ticket, source: ValidatedSource, **_made: object) -> str:

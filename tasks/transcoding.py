@@ -56,7 +56,11 @@ def plan_chunks(ticket: Ticket, source: ValidatedSource) -> tuple[PlannedChunk, 
     faults.reached("plan", faults.Moment.BEFORE, ticket.video_id)
     chunks = chunks_for(source.facts, settings.media) if rungs or with_proxy else ()
     faults.reached("plan", faults.Moment.AFTER, ticket.video_id)
-    return tuple(PlannedChunk(**chunk.model_dump(), rungs=rungs, with_proxy=with_proxy) for chunk in chunks)
+    version = find_tools(settings.media).version if chunks else ""
+    return tuple(
+        PlannedChunk(**chunk.model_dump(), rungs=rungs, with_proxy=with_proxy, ffmpeg_version=version)
+        for chunk in chunks
+    )
 
 
 def _share(source: ValidatedSource, chunk: PlannedChunk, **_: object) -> Share:

@@ -176,6 +176,7 @@ def test_a_chunk_is_named_by_what_is_made_of_it_and_when():
     rungs = rungs_for(facts, settings.media)
     whole = PlannedChunk(index=0, start_s=Decimal(0), rungs=rungs, with_proxy=True)
     changes: list[dict[str, Any]] = [{}, {"rungs": rungs[:1]}, {"with_proxy": False}, {"end_s": Decimal(60)}]
+    changes += [{"ffmpeg_version": "n8.1"}]
     names = [naming.chunk(settings, holder, source, whole.model_copy(update=change)) for change in changes]
     assert len(set(names)) == len(names)
     later = whole.model_copy(update={"start_s": Decimal("0.000000")})
