@@ -1,6 +1,7 @@
 """The decode of the first and the last seconds, and the last packets against the header's promise."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
 from itertools import pairwise
@@ -14,7 +15,7 @@ from media import probe
 from media.allowed import file_arg, guard_args
 from media.launcher import run_ffmpeg
 from media.limits import END_S, check_size, rate_of, undecodable
-from media.measuring import measured, with_leaps
+from media.measuring import SCANNED, measured, starts_again, with_leaps
 from media.sniff import sniff
 from media.tools import Tools
 from media.wholeness import is_whole
@@ -50,13 +51,13 @@ def with_head(
     if rate is not None and rate > limits.max_frame_rate * Fraction(11, 10):
         raise InvalidMedia("frame_rate_too_high")
     start = seconds(times[0] if times else Fraction(0))
-    interlaced = sum(int(f.get("interlaced_frame", 0)) for f in frames)
     seen = facts.model_copy(
         update={
             "start_s": start,
             # Some demuxers cannot seek before zero.
-            "is_cuttable": facts.is_cuttable and has_clock and start >= 0,
-            "is_interlaced": facts.is_interlaced or 2 * interlaced > len(frames),
+            "is_cuttable": facts.is_cuttable and has_clock and start >= 0 and _is_steady(header, path, tools, limits),
+            # One is enough: pictures that are not flagged pass through untouched.
+            "is_interlaced": facts.is_interlaced or any(int(f.get("interlaced_frame", 0)) for f in frames),
             "is_hdr": facts.is_hdr or any(probe.is_hdr_transfer(f.get("color_transfer")) for f in frames),
         }
     )
@@ -74,10 +75,9 @@ def with_tail(
     """Hold the last packets against the header, and decode the end, unless it was decoded with the beginning."""
     start = header.start_s or Fraction(0)
     promised = header.duration_s or Fraction(0)
-    packets = _tail_packets(path, tools, limits, start + promised - _TAIL_S)
-    ends = [p.end_s for p in packets if p.end_s is not None]
+    tail = _tail(header, path, tools, limits, start + promised - _TAIL_S)
     # Some containers count their duration from zero, some from the first packet: the kinder reading.
-    reached = max(ends, default=start) - min(start, Fraction(0))
+    reached = (start if tail.reached_s is None else tail.reached_s) - min(start, Fraction(0))
     missing = promised - reached
     has_clock = facts.is_cuttable or facts.start_s < 0
     worth_a_word = _SLACK_S + 2 / facts.frame_rate
@@ -88,10 +88,7 @@ def with_tail(
         raise InvalidMedia("truncated")
     if has_clock and missing > worth_a_word:
         degraded.append(f"The last {float(missing):.1f} seconds that the header promises are missing.")
-    # A damaged file may seem to have more streams of pictures, with times of their own.
-    video = [p for p in packets if header.video is not None and p.stream == header.video.index]
-    video = [p for p, is_wild in with_leaps(video, header.container) if not is_wild]
-    last = max((p.pts_s for p in video if p.pts_s is not None), default=start + promised)
+    last = start + promised if tail.last_s is None else tail.last_s
     is_seen = decoded_s is not None and decoded_s >= last
     if facts.is_cuttable and not is_seen and not _tail_decodes(facts, last - start, path, tools, limits):
         if not header.is_measured:  # a header may promise an end that is nowhere near
@@ -99,8 +96,7 @@ def with_tail(
         if limits.error_budget * float(facts.duration_s) < END_S:
             raise InvalidMedia("damaged", "The end of the video cannot be decoded.")
         degraded.append("The last seconds of the video cannot be decoded.")
-    end = max((p.end_s for p in video if p.end_s is not None), default=None)
-    duration = facts.duration_s if end is None or not has_clock else seconds(end) - facts.start_s
+    duration = facts.duration_s if tail.end_s is None or not has_clock else seconds(tail.end_s) - facts.start_s
     return facts.model_copy(update={"degraded": tuple(degraded), "duration_s": duration})
 
 
@@ -110,11 +106,51 @@ def _is_all_there(header: probe.Header, path: Path, tools: Tools, limits: LimitS
     return counted or is_whole(path, sniff(path))
 
 
-def _tail_packets(path: Path, tools: Tools, limits: LimitSettings, from_s: Fraction) -> list[probe.Packet]:
+@dataclass
+class _Tail:
+    """What the packets of the last seconds say; source clock."""
+
+    #: When the last packet of any stream ends.
+    reached_s: Fraction | None = None
+    #: When the last picture begins, and when it ends.
+    last_s: Fraction | None = None
+    end_s: Fraction | None = None
+
+
+def _tail(header: probe.Header, path: Path, tools: Tools, limits: LimitSettings, from_s: Fraction) -> _Tail:
+    read = partial(probe.read_packets, path, tools, limits)
     try:
-        return list(probe.read_packets(path, tools, limits, from_s=from_s))
+        return _tail_of(read(from_s=from_s), header)
     except EncoderRejected:  # damage may make a place impossible to seek, and yet be no great loss
-        return list(probe.read_packets(path, tools, limits))
+        return _tail_of(read(), header)
+
+
+def _tail_of(packets: Iterable[probe.Packet], header: probe.Header) -> _Tail:
+    """Sum packets up as they come: of a damaged or hostile file they may be any number."""
+    tail = _Tail()
+
+    def pictures() -> Iterator[probe.Packet]:
+        for packet in packets:
+            tail.reached_s = _later(tail.reached_s, packet.end_s)
+            # A damaged file may seem to have more streams of pictures, with times of their own.
+            if header.video is not None and packet.stream == header.video.index:
+                yield packet
+
+    for packet, is_wild in with_leaps(pictures(), header.container):
+        if not is_wild:
+            tail.last_s, tail.end_s = _later(tail.last_s, packet.pts_s), _later(tail.end_s, packet.end_s)
+    return tail
+
+
+def _later(one: Fraction | None, other: Fraction | None) -> Fraction | None:
+    return max((t for t in (one, other) if t is not None), default=None)
+
+
+def _is_steady(header: probe.Header, path: Path, tools: Tools, limits: LimitSettings) -> bool:
+    """Whether the clock goes on from the first picture to the last; where an index says so, it is believed."""
+    return header.container not in SCANNED or not _unless_refused(
+        partial(starts_again, path, tools, limits, header.container)
+    )
 
 
 def _tail_decodes(facts: MediaFacts, last_s: Fraction, path: Path, tools: Tools, limits: LimitSettings) -> bool:

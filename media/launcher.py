@@ -15,7 +15,16 @@ from media.process import MediaProcess, Progress
 if TYPE_CHECKING:
     from media.tools import Tools
 
-__all__ = ["Completed", "MediaProcess", "Progress", "run", "run_ffmpeg", "run_ffprobe", "stream_ffmpeg"]
+__all__ = [
+    "Completed",
+    "MediaProcess",
+    "Progress",
+    "run",
+    "run_ffmpeg",
+    "run_ffprobe",
+    "stream_ffmpeg",
+    "stream_ffprobe",
+]
 
 #: Bytes of standard output that are kept before a process is taken for a bomb.
 STDOUT_LIMIT: Final = 64 << 20
@@ -70,15 +79,21 @@ def run_ffmpeg(
     return run(argv, cwd=cwd, stall_timeout_s=tools.stall_timeout_s, on_progress=on_progress or _ignore)
 
 
-def run_ffprobe(tools: "Tools", args: Sequence[str], *, stdout_limit: int = STDOUT_LIMIT) -> Completed:
+def run_ffprobe(tools: "Tools", args: Sequence[str]) -> Completed:
     """Run ffprobe; raises what `run` raises."""
     argv = [str(tools.ffprobe), "-hide_banner", *args]
-    return run(argv, stall_timeout_s=tools.stall_timeout_s, stdout_limit=stdout_limit)
+    return run(argv, stall_timeout_s=tools.stall_timeout_s)
 
 
 def stream_ffmpeg(tools: "Tools", args: Sequence[str]) -> MediaProcess:
     """Start ffmpeg and read what it writes to `pipe:1`; use as a context manager, then call `finish`."""
     argv = [str(tools.ffmpeg), "-nostdin", "-hide_banner", "-v", "error", *args]
+    return MediaProcess(argv, cwd=None, stall_timeout_s=tools.stall_timeout_s, on_progress=None)
+
+
+def stream_ffprobe(tools: "Tools", args: Sequence[str]) -> MediaProcess:
+    """Start ffprobe and read its report line by line; use as a context manager, then call `finish`."""
+    argv = [str(tools.ffprobe), "-hide_banner", *args]
     return MediaProcess(argv, cwd=None, stall_timeout_s=tools.stall_timeout_s, on_progress=None)
 
 

@@ -1,6 +1,7 @@
 """What the packets say, undecoded, where the header is silent or cannot be believed."""
 
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -13,8 +14,11 @@ from media.tools import Tools
 
 #: Seconds from which on a step of the clock is a break of it, as ffmpeg has it (-dts_delta_threshold).
 LEAP_S: Final = 10
-#: Demuxers whose clock may break at any packet: a last picture far behind all others was not meant to be there.
-_BROADCAST: Final = frozenset({"mpegts", "mpeg"})
+#: Demuxers without an index, whose clock may break at any packet: a last picture far behind all others was not meant
+#: to be there.
+SCANNED: Final = frozenset({"mpegts", "mpeg"})
+#: Steps back in time beyond this are a restarted clock; smaller ones are jitter of a single picture.
+RESTART_S: Final = 0.5
 
 
 def measured(header: probe.Header, path: Path, tools: Tools, limits: LimitSettings) -> probe.Header:
@@ -26,13 +30,13 @@ def measured(header: probe.Header, path: Path, tools: Tools, limits: LimitSettin
     first: Fraction | None = None
     end: Fraction | None = None
     count = 0
-    packets = probe.read_packets(path, tools, limits, streams="V:0")
-    for count, (packet, is_wild) in enumerate(with_leaps(packets, header.container), start=1):
-        if count > limits.max_frames:
-            raise InvalidMedia("too_many_frames")
-        if packet.pts_s is not None and packet.end_s is not None and not is_wild:
-            first = packet.pts_s if first is None else min(first, packet.pts_s)
-            end = packet.end_s if end is None else max(end, packet.end_s)
+    with closing(probe.read_packets(path, tools, limits, streams="V:0")) as packets:
+        for count, (packet, is_wild) in enumerate(with_leaps(packets, header.container), start=1):
+            if count > limits.max_frames:
+                raise InvalidMedia("too_many_frames")
+            if packet.pts_s is not None and packet.end_s is not None and not is_wild:
+                first = packet.pts_s if first is None else min(first, packet.pts_s)
+                end = packet.end_s if end is None else max(end, packet.end_s)
     length = None if first is None or end is None else end - first
     streams = tuple(
         replace(s, duration_s=length, frames=count or None) if s is header.video else s for s in header.streams
@@ -54,7 +58,22 @@ def with_leaps(packets: Iterable[probe.Packet], container: str) -> Iterator[tupl
             yield waiting, is_wild
         waiting = packet
     if waiting is not None:
-        yield waiting, container in _BROADCAST and _leaps(before, waiting.pts_s)
+        yield waiting, container in SCANNED and _leaps(before, waiting.pts_s)
+
+
+def starts_again(path: Path, tools: Tools, limits: LimitSettings, container: str) -> bool:
+    """Whether the clock of the pictures steps back somewhere: two recordings in one file, for one."""
+    before: Fraction | None = None
+    with closing(probe.read_packets(path, tools, limits, streams="V:0")) as packets:
+        for packet, is_wild in with_leaps(packets, container):
+            # Stored order, which only ever ascends: pictures are stored before others that are shown earlier.
+            stored = packet.dts_s if packet.dts_s is not None else packet.pts_s
+            if is_wild or stored is None:
+                continue
+            if before is not None and stored < before - Fraction(RESTART_S):
+                return True
+            before = stored
+    return False
 
 
 def _leaps(start_s: Fraction | None, end_s: Fraction | None) -> bool:

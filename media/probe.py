@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -12,11 +12,9 @@ from core.settings import LimitSettings
 from core.values import Colours
 from media.allowed import file_arg, guard_args
 from media.colours import HDR_TRANSFERS, colours_of
-from media.launcher import run_ffprobe
+from media.launcher import run_ffprobe, stream_ffprobe
 from media.tools import Tools
 
-#: Bytes of packet table for the largest number of frames that any limit allows.
-_TABLE_LIMIT: Final = 512 << 20
 _STREAM_FIELDS: Final = (
     "index,codec_type,codec_name,width,height,sample_aspect_ratio,r_frame_rate,avg_frame_rate,start_time,duration,"
     "nb_frames,pix_fmt,field_order,color_transfer,color_primaries,color_space"
@@ -89,6 +87,8 @@ class Packet:
     stream: int
     pts_s: Fraction | None
     duration_s: Fraction | None
+    dts_s: Fraction | None = None
+    is_key: bool = False
 
     @property
     def end_s(self) -> Fraction | None:
@@ -125,22 +125,26 @@ def read_packets(
     from_s: Fraction | None = None,
     until_s: Fraction | None = None,
     streams: str | None = None,
-) -> Iterator[Packet]:
-    """Give the packets from `from_s` to `until_s` (source clock), undecoded, in file order.
+) -> Generator[Packet]:
+    """Give the packets from `from_s` to `until_s` (source clock), undecoded, in file order, as they are read.
 
-    Without an index the demuxer may begin earlier or later than asked for.
+    Without an index the demuxer may begin earlier or later than asked for. Who stops early closes the iterator.
+
+    Raises:
+        EncoderRejected: at the end of what could be read (permanent); and what media.launcher.run raises.
     """
     args = ["-v", "error", *guard_args(limits), "-of", "csv=p=0"]
-    args += ["-show_entries", "packet=codec_type,stream_index,pts_time,duration_time"]
+    args += ["-show_entries", "packet=codec_type,stream_index,pts_time,dts_time,duration_time,flags"]
     begin = f"{float(from_s):.6f}" if from_s is not None and from_s > 0 else ""
     end = f"{float(until_s):.6f}" if until_s is not None else ""
     args += ["-read_intervals", f"{begin}%{end}"] if begin or end else []
     args += ["-select_streams", streams] if streams else []
-    done = run_ffprobe(tools, [*args, file_arg(path)], stdout_limit=_TABLE_LIMIT)
-    for line in done.stdout.decode(errors="replace").splitlines():
-        kind, stream, pts, duration, *_ = (*line.split(","), "", "", "")
-        if stream.isdigit():
-            yield Packet(kind, int(stream), _seconds(pts), _seconds(duration))
+    with stream_ffprobe(tools, [*args, file_arg(path)]) as process:
+        for row in process.lines():
+            kind, stream, pts, dts, duration, flags, *_ = (*row.decode(errors="replace").split(","), *5 * [""])
+            if stream.isdigit():
+                yield Packet(kind, int(stream), _seconds(pts), _seconds(duration), _seconds(dts), "K" in flags)
+        process.finish()
 
 
 def read_head_frames(path: Path, tools: Tools, limits: LimitSettings, length_s: float) -> list[dict[str, str]]:

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -27,10 +27,11 @@ _READ_BYTES: Final = 1 << 20
 _TICK_S: Final = 0.5
 #: Statuses of our exec launcher, and of no media program: the jail could not be closed, the program not run.
 _NOT_STARTED: Final = (126, 127)
-#: How ffmpeg says that a picture is lost or patched up, with the stream's number; 8.x first, then 5.1.
+#: How ffmpeg says that a picture is lost or patched up, with the stream's number; 8.x first, then 5.1. Last what
+#: `print` in a filter's expression says: whatever was damaged up to there belongs to what is thrown away.
 _DAMAGE: Final = re.compile(
     rb"\[vist#0:(\d+)[^\n]*(?:corrupt decoded frame|Error submitting packet)"
-    rb"|Error while decoding stream #0:(\d+)|corrupt decoded frame in stream (\d+)"
+    rb"|Error while decoding stream #0:(\d+)|corrupt decoded frame in stream (\d+)|\[Eval @"
 )
 
 
@@ -68,7 +69,7 @@ class MediaProcess:
         self.program = Path(argv[0]).name
         self._started_at = time.monotonic()
         self.progress: Progress | None = None
-        #: Complaints about single pictures or packets of the first input, by stream number.
+        #: Complaints about single pictures or packets of the first input, by stream number, since the last `print`.
         self.damage: Counter[int] = Counter()
         self._on_progress = on_progress
         self._stall_timeout_s = stall_timeout_s
@@ -138,6 +139,22 @@ class MediaProcess:
                 raise EncoderRejected(f"{self.program} wrote more than {limit} bytes of report")
         return bytes(self._stdout)
 
+    def lines(self) -> Iterator[bytes]:
+        """Give standard output line by line, to its end; nothing that was given is kept.
+
+        Raises:
+            EncoderRejected: a line is longer than any that we ask for (permanent).
+        """
+        while self._pump():
+            *whole, rest = self._stdout.split(b"\n")
+            self._stdout[:] = rest
+            if len(rest) > _READ_BYTES:
+                raise EncoderRejected(f"{self.program} wrote a line of more than {_READ_BYTES} bytes")
+            yield from map(bytes, whole)
+            self._active_at = time.monotonic()  # the time our caller took does not count
+        if self._stdout:
+            yield bytes(self._stdout)
+
     def finish(self) -> None:
         """Wait for the end and judge it; raises what media.launcher.run raises."""
         while self._pump():
@@ -187,7 +204,11 @@ class MediaProcess:
         self._complaints += chunk
         whole = self._complaints.rfind(b"\n") + 1
         for match in _DAMAGE.finditer(self._complaints, 0, whole):
-            self.damage[int(match[match.lastindex or 1])] += 1
+            if match.lastindex is None:
+                self.damage.clear()
+                self._active_at = time.monotonic()  # there is no report of pictures that are decoded for others' sake
+            else:
+                self.damage[int(match[match.lastindex])] += 1
         # A line without an end is not worth more than this.
         del self._complaints[: max(whole, len(self._complaints) - STDERR_KEPT)]
 

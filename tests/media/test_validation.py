@@ -1,10 +1,13 @@
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from core.errors import InvalidMedia
 from core.settings import LimitSettings
+from media.measuring import measured
+from media.probe import read_header
 from media.validation import inspect
 from tests.media.conftest import H264
 
@@ -157,6 +160,18 @@ def test_interlacing_is_seen(interlaced, tools, limits):
     assert inspect(interlaced, tools, limits).is_interlaced
 
 
+def test_interlacing_is_seen_where_most_pictures_have_none(make, tools, limits):
+    """A clip of another kind before the programme, as broadcasts have it."""
+    size = ("-f", "lavfi", "-i", "testsrc2=r=25:s=320x180:d=1.5", *H264)
+    woven = ("-vf", "tinterlace=interleave_top,setfield=tff", "-flags", "+ildct+ilme", "-output_ts_offset", "1.5")
+    parts = make("clip.ts", *size), make("programme.ts", *size, *woven)
+    path = parts[0].with_name("broadcast.ts")
+    path.write_bytes(b"".join(part.read_bytes() for part in parts))
+    facts = inspect(path, tools, limits)
+    assert facts.is_interlaced
+    assert facts.is_cuttable
+
+
 def test_a_playlist_cannot_read_a_neighbour_even_past_the_sniffer(film, make, tools, limits, tmp_path):
     """The second layer alone: ffmpeg under our allow-list refuses what the sniffer would have caught."""
     from media.allowed import file_arg, guard_args
@@ -181,3 +196,15 @@ def test_subtitles_and_cover_art_do_not_matter(film, make, tools, limits, tmp_pa
     )
     facts = inspect(path, tools, limits)
     assert (facts.width, facts.duration_s) == (320, 3)
+
+
+def test_packets_are_counted_no_further_than_the_limit(film, tools, tmp_path):
+    """An endless table stands for one that no memory holds."""
+    endless = tmp_path / "ffprobe"
+    endless.write_text("#!/bin/sh\nexec yes video,0,0.000000,0.000000,0.040000,K__\n")
+    endless.chmod(0o755)
+    limits = LimitSettings(max_frames=1000)
+    header = read_header(film, tools, limits)
+    with pytest.raises(InvalidMedia) as caught:
+        measured(header, film, replace(tools, ffprobe=endless), limits)
+    assert caught.value.reason == "too_many_frames"
