@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -20,8 +21,8 @@ from media.filters import plain, video_graph
 from media.joining import delay_of
 from media.ladder import proxy_size
 from media.launcher import Completed, Progress, run_ffmpeg
-from media.probe import read_packets
 from media.rung_encoders import require_encoder, rung_args
+from media.seeking import Seeker, unseen
 from media.timing import FrameTimes, frame_times
 from media.tools import Tools
 from media.transcode import (
@@ -35,13 +36,6 @@ from media.transcode import (
 )
 from media.validation import blames_input
 
-#: Seconds decoded before a chunk, tried in turn until its first picture is there; then from the beginning. Without
-#: an index (MPEG-TS) seeking may land behind the keyframe that the chunk needs.
-_LEADS_S: Final = (Fraction(1, 2), Fraction(12), Fraction(60))
-#: Seconds read after a chunk: pictures are stored earlier than they are shown by less than this.
-_TAIL_S: Final = 2
-#: Seconds of an open-ended chunk whose packets are listed to find its first picture.
-_LOOK_S: Final = 60
 #: Nothing holds the proxy to a ceiling; seen on busy pictures: about half of this.
 _PROXY_KBPS: Final = 2000
 #: The pieces must fit one behind the other without a change: no index at the end, fragments at keyframes that say
@@ -72,6 +66,8 @@ class PlannedChunk(Chunk):
 
     rungs: tuple[Rung, ...]
     with_proxy: bool
+    #: The ffmpeg that makes it: pieces of two versions may not fit together.
+    ffmpeg_version: str = ""
 
 
 class EncodedChunk(Value):
@@ -141,25 +137,32 @@ def encode_chunk(
     if rungs:
         require_encoder(settings, tools)
     piece = folder / names.get(PROXY, next(iter(names.values())))
-    expected = _first_picture(source, facts, chunk, limits, tools)
     watch = on_frames(facts, limits, on_progress)
-    for lead in _leads(chunk):
-        args = chunk_args(
-            source,
-            facts,
-            chunk,
-            rungs,
-            with_proxy=with_proxy,
-            settings=settings,
-            limits=limits,
-            tools=tools,
-            lead_s=lead,
-        )
-        done = _run(args, folder, tools, watch)
+    seeker = Seeker(source, facts.container, tools, limits)
+    zero = Fraction(facts.start_s)
+    begin, end = _span(facts, chunk)
+    promised = () if chunk.is_whole else seeker.pictures(begin, end)
+    args_from = partial(
+        chunk_args,
+        source,
+        facts,
+        chunk,
+        rungs,
+        with_proxy=with_proxy,
+        settings=settings,
+        limits=limits,
+        tools=tools,
+    )
+    for seek_s in seeker.starts(begin) if chunk.index else (None,):
+        done = _run(args_from(seek_s=seek_s), folder, tools, watch)
         times = _times(piece)
-        if expected is None or (times is not None and times.first <= expected + 3 / (2 * facts.frame_rate)):
+        if not promised or (times is not None and times.first <= promised[0] - zero + 3 / (2 * facts.frame_rate)):
             break
     lost, packets = count_losses(done)
+    if not chunk.is_whole:
+        # The summary counts what was read on the way to the chunk, and behind it, too; that is another chunk's.
+        lost = max(sum(done.damage.values()), unseen([t - zero for t in promised], times, facts.frame_rate))
+        packets = len(promised) or packets
     if times is None:
         return EncodedChunk(index=chunk.index, frames=0, packets=packets, lost=lost, pieces={})
     return EncodedChunk(
@@ -189,25 +192,20 @@ def chunk_args(
     settings: MediaSettings,
     limits: LimitSettings,
     tools: Tools,
-    lead_s: Fraction = _LEADS_S[0],
+    seek_s: Fraction | None = None,
 ) -> list[str]:
-    """Build the arguments for one chunk, decoding from `lead_s` seconds before it; touches nothing."""
+    """Build the arguments for one chunk, decoding from `seek_s` (source clock) on; touches nothing."""
     sizes = [(rung.width, rung.height) for rung in rungs]
     sizes += [proxy_size(facts, settings.proxy_short_side)] if with_proxy else []
-    start, end = Fraction(chunk.start_s), chunk.end_s
     graph = video_graph(
         facts,
         sizes,
         can_tone_map=tools.can_tone_map,
         select=None if chunk.is_whole else _interval(facts, chunk),
-        until_s=None if end is None else Fraction(facts.start_s) + Fraction(end),
+        until_s=_span(facts, chunk)[1],
     )
-    lead = max(Fraction(0), start - lead_s)
-    args = source_args(
-        source, limits, tools, seek_s=lead or None, length_s=None if end is None else Fraction(end) - lead + _TAIL_S
-    )
-    args += ["-filter_complex", graph]
-    common = [*video_args(settings, tools, keyframes=None if chunk.is_whole else _keyframes(facts, chunk, settings))]
+    args = [*source_args(source, limits, tools, seek_s=seek_s), "-filter_complex", graph]
+    common = video_args(settings, tools)
     muxing = ["-movflags", _PIECE_FLAGS, "-avoid_negative_ts", "disabled"]
     muxing += ["-video_track_timescale", str(TIME_SCALE), "-f", "mp4"]
     for index, rung in enumerate(rungs):
@@ -215,11 +213,6 @@ def chunk_args(
     if with_proxy:
         args += ["-map", f"[v{len(rungs)}]", *common, *proxy_args(), *muxing, f"{PROXY}.mp4"]
     return args
-
-
-def _leads(chunk: Chunk) -> tuple[Fraction, ...]:
-    start = Fraction(chunk.start_s)
-    return (*(lead for lead in _LEADS_S if lead < start), start) if start else (start,)
 
 
 def _run(args: Sequence[str], folder: Path, tools: Tools, watch: Callable[[Progress], None]) -> Completed:
@@ -237,31 +230,17 @@ def _times(piece: Path) -> FrameTimes | None:
         return None
 
 
-def _first_picture(
-    source: Path, facts: MediaFacts, chunk: Chunk, limits: LimitSettings, tools: Tools
-) -> Fraction | None:
-    """Give the media time of a chunk's first picture as the packets tell it, undecoded; None when they do not."""
-    if chunk.index == 0:
-        return None
-    zero, start = Fraction(facts.start_s), Fraction(chunk.start_s)
-    end = start + _LOOK_S if chunk.end_s is None else Fraction(chunk.end_s)
-    packets = read_packets(source, tools, limits, from_s=zero + start - 1, until_s=zero + end, streams="V:0")
-    try:
-        shown = [p.pts_s - zero for p in packets if p.pts_s is not None]
-    except EncoderRejected:  # a damaged place cannot be sought; what can be decoded is what there is
-        return None
-    return min((s for s in shown if start <= s < end), default=None)
+def _span(facts: MediaFacts, chunk: Chunk) -> tuple[Fraction, Fraction | None]:
+    """Give where a chunk begins and ends on the source's own clock."""
+    zero = Fraction(facts.start_s)
+    return zero + Fraction(chunk.start_s), None if chunk.end_s is None else zero + Fraction(chunk.end_s)
 
 
 def _interval(facts: MediaFacts, chunk: Chunk) -> str:
     # The border between two chunks is the same number in both, so each picture is in exactly one of them.
-    first = Fraction(facts.start_s)
-    begins = f"gte(t,{plain(first + Fraction(chunk.start_s))})" if chunk.index else "1"
-    ends = f"lt(t,{plain(first + Fraction(chunk.end_s))})" if chunk.end_s is not None else "1"
-    return f"{begins}*{ends}"
-
-
-def _keyframes(facts: MediaFacts, chunk: Chunk, settings: MediaSettings) -> str:
-    """List the segment borders of a chunk: an expression would count from its first picture instead."""
-    end = chunk.end_s if chunk.end_s is not None else max(facts.duration_s, chunk.start_s) + settings.segment_s
-    return ",".join(str(t) for t in range(int(chunk.start_s), int(end) + 1, settings.segment_s))
+    begin, end = _span(facts, chunk)
+    is_before_end = "1" if end is None else f"lt(t,{plain(end)})"
+    if not chunk.index:
+        return is_before_end
+    # Each picture before the chunk, and the first one in it, is told to media/process.py, which watches and counts.
+    return f"if(gte(t,{plain(begin)}),if(ld(0),1,st(0,print(1)))*{is_before_end},print(0))"

@@ -19,6 +19,8 @@ from media.fragments import samples_of
 #: Optional fields of a tfhd box before its default duration, with their sizes (ISO/IEC 14496-12, 8.8.7).
 _TFHD_FIELDS: Final = ((0x1, 8), (0x2, 4), (0x8, 4), (0x10, 4), (0x20, 4))
 _TFHD_DURATION: Final = 0x8
+#: A pause between two pictures is a gap from so many seconds, and so many pictures, on.
+_GAP_S, _GAP_FRAMES = 0.5, 8
 _EMPTY_EDIT: Final = -1
 #: The shortest steps but for this share, which may be jitter, say how fast pictures come.
 _FAST_PERCENT: Final = 5
@@ -79,6 +81,11 @@ class FrameTimes:
     def at(self, index: int) -> Fraction:
         """Exact seconds since the first picture at which picture `index` begins."""
         return (int(self.pts[index]) - int(self.pts[0])) * self.time_base
+
+
+def gap_s(frame_rate: Fraction) -> float:
+    """Give the seconds from which on a pause between two pictures is a gap."""
+    return max(_GAP_S, _GAP_FRAMES / float(frame_rate))
 
 
 def frame_times(path: Path) -> FrameTimes:

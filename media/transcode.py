@@ -15,7 +15,7 @@ from core.settings import LimitSettings, MediaSettings
 from core.values import MediaFacts, seconds
 from media.allowed import file_arg, guard_args
 from media.launcher import Completed, Progress
-from media.timing import FrameTimes
+from media.timing import FrameTimes, gap_s
 from media.tools import Tools
 
 #: Stands for the proxy where rungs are named.
@@ -25,8 +25,6 @@ AUDIO_RATE_HZ: Final = 48_000
 TIME_SCALE: Final = 90_000
 #: Seconds by which the end of a decoded video may differ from what validation measured.
 _SLACK_S: Final = Decimal(1)
-#: A pause between two pictures is a gap from so many seconds, and so many pictures, on.
-_GAP_S, _GAP_FRAMES = 0.5, 8
 #: What ffmpeg says at its end, when it is asked to be verbose; "decode errors" is new in 6.1.
 _SUMMARY: Final = re.compile(
     r"Input stream #0:(\d+) \(video\): (\d+) packets read \(\d+ bytes\); (\d+) frames decoded(?:; (\d+) decode errors)?"
@@ -39,32 +37,28 @@ def source_args(
     tools: Tools,
     *,
     seek_s: Fraction | None = None,
-    length_s: Fraction | None = None,
 ) -> list[str]:
     """Build the input side: an untrusted file, read under the allow-lists, on its own clock.
 
     Args:
-        seek_s: where reading begins, or a little before it, in seconds since the file's first packet.
-        length_s: seconds after which reading may end.
+        seek_s: where reading begins, or a little before it, on the source's own clock; None for its beginning.
     """
     return [
         # verbose for the summary of packets and frames; repeat, or equal complaints are counted as one.
         "-loglevel", "repeat+verbose",
         *guard_args(limits),
         *(["-threads", str(tools.threads)] if tools.threads else []),
-        *(["-ss", f"{float(seek_s):.6f}"] if seek_s is not None else []),
-        *(["-t", f"{float(length_s):.6f}"] if length_s is not None else []),
+        # Pictures need not begin with the file; and what is read too early is for filters to leave out.
+        *(["-seek_timestamp", "1", "-noaccurate_seek", "-ss", f"{float(seek_s):.6f}"] if seek_s is not None else []),
         # Our filters shift the times themselves; ffmpeg alone would move by the earliest of all streams.
         "-copyts", "-i", file_arg(source),
     ]  # fmt: skip
 
 
-def video_args(settings: MediaSettings, tools: Tools, keyframes: str | None = None) -> list[str]:
-    """Build what every video output shares.
-
-    Args:
-        keyframes: times of the keyframes, separated by commas; None for one per segment from zero on.
-    """
+def video_args(settings: MediaSettings, tools: Tools) -> list[str]:
+    """Build what every video output shares."""
+    # One at the first picture of each segment; times on the video's own clock, so every chunk has the same ones.
+    keyframes = f"expr:isnan(prev_forced_t)+gt(floor(t/{settings.segment_s}),floor(prev_forced_t/{settings.segment_s}))"
     return [
         "-map_metadata", "-1", "-map_chapters", "-1", "-sn", "-dn",
         # Every picture once, at its own time: ffmpeg would otherwise drop and repeat to a constant rate.
@@ -73,7 +67,7 @@ def video_args(settings: MediaSettings, tools: Tools, keyframes: str | None = No
         "-enc_time_base", f"1:{TIME_SCALE}",
         # Keyframes at the same times in every rung, so that players can switch; none in between, which would
         # break the alignment, and closed GOPs, so that each segment decodes alone.
-        "-force_key_frames", keyframes or f"expr:gte(t,n_forced*{settings.segment_s})",
+        "-force_key_frames", keyframes,
         "-flags", "+cgop", "-g", str(settings.segment_s * 1000),
         *(["-threads", str(tools.threads)] if tools.threads else []),
     ]  # fmt: skip
@@ -100,9 +94,10 @@ def judge(lost: int, packets: int, facts: MediaFacts, times: FrameTimes, limits:
     remarks = []
     duration_s = seconds(times.duration)
     if lost:
-        # Where pictures are damaged, what is missing in between is a loss too; a gap alone may be meant so.
+        # Where pictures are damaged, a gap is the same loss seen again, or a larger one; alone it may be meant so.
         gone = round(gaps_s(times, facts) * float(facts.frame_rate))
-        lost, packets = lost + gone, packets + gone
+        lost = max(lost, gone)
+        packets = max(packets, len(times) + lost)
     if lost > limits.error_budget * packets and lost > 1:
         raise InvalidMedia("damaged", f"{lost} of {packets} pictures cannot be decoded.")
     if lost:
@@ -117,8 +112,8 @@ def judge(lost: int, packets: int, facts: MediaFacts, times: FrameTimes, limits:
 
 def gaps_s(times: FrameTimes, facts: MediaFacts) -> float:
     """Sum up the seconds in which many pictures in a row are missing."""
-    steps = np.diff(times.seconds)
-    return float(steps[steps > max(_GAP_S, _GAP_FRAMES / float(facts.frame_rate))].sum())
+    steps, usual = np.diff(times.seconds), 1 / float(facts.frame_rate)
+    return float((steps[steps > gap_s(facts.frame_rate)] - usual).sum())
 
 
 def count_losses(done: Completed) -> tuple[int, int]:

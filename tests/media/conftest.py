@@ -182,17 +182,22 @@ def negative_start(make: Make) -> Path:
     )
 
 
-@pytest.fixture(scope="session")
-def rotated(film: Path) -> Path:
-    """The film with another display matrix in its track header: a quarter turn, as telephones write it."""
+def turned(source: Path) -> Path:
+    """Give a copy with another display matrix in its track header: a quarter turn, as telephones write it."""
     upright = struct.pack(">9i", 1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30)
-    turned = struct.pack(">9i", 0, -(1 << 16), 0, 1 << 16, 0, 0, 0, 0, 1 << 30)
-    content = film.read_bytes()
+    matrix = struct.pack(">9i", 0, -(1 << 16), 0, 1 << 16, 0, 0, 0, 0, 1 << 30)
+    content = source.read_bytes()
     # The first matrix is the movie's, the second that of the first track, the pictures.
     at = content.index(upright, content.index(upright) + 1)
-    target = film.with_name("rotated.mp4")
-    target.write_bytes(content[:at] + turned + content[at + len(turned) :])
+    target = source.with_name(f"turned_{source.name}")
+    target.write_bytes(content[:at] + matrix + content[at + len(matrix) :])
     return target
+
+
+@pytest.fixture(scope="session")
+def rotated(film: Path) -> Path:
+    """The film as a telephone that was held upright writes it."""
+    return turned(film)
 
 
 @pytest.fixture(scope="session")

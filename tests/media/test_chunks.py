@@ -1,6 +1,7 @@
 """Chunks that join without a seam: the same pictures at the same times as one encode of the whole."""
 
 import json
+import logging
 import re
 import subprocess
 from dataclasses import replace
@@ -14,9 +15,10 @@ from media.chunks import chunks_for, encode_chunk
 from media.joining import join
 from media.ladder import rungs_for
 from media.validation import inspect
-from tests.media.conftest import H264, Made, make_all
+from tests.media.conftest import H264, Made, make_all, turned
 
 SETTINGS = MediaSettings(ladder=(90, 60), chunk_s=2, segment_s=1, preset="veryfast", proxy_short_side=64, threads=2)
+WHOLE = SETTINGS.model_copy(update={"chunk_s": 60})
 LONG = ["-c:v", "libx264", "-preset", "veryfast", "-pix_fmt", "yuv420p"]
 
 
@@ -34,11 +36,14 @@ SOURCES = {
     "long_gop.ts": [*picture("25"), *SOUND, *LONG, "-g", "500", "-c:a", "aac"],
     "open_gop.mp4": [*picture("25"), *LONG, "-x264-params", "open-gop=1:keyint=33:bframes=3"],
     "late_sound_160.mkv": [*picture("25"), "-itsoffset", "0.7", *SOUND, *LONG, "-c:a", "aac"],
-    "negative.ts": [
-        *picture("25"),
-        *("-vf", "setpts=PTS-1/TB", "-fps_mode", "passthrough", *LONG, "-avoid_negative_ts", "disabled"),
-        *("-muxdelay", "0", "-muxpreload", "0", "-f", "mpegts"),
+    "ten_bits.mkv": [
+        *(*picture("25"), *LONG, "-pix_fmt", "yuv420p10le", "-color_primaries", "bt2020", "-color_trc", "smpte2084"),
+        *("-colorspace", "bt2020nc"),
     ],
+    "interlaced.ts": [
+        *(*picture("50", "160x96"), "-vf", "tinterlace=interleave_top,setfield=tff", *LONG, "-flags", "+ildct+ilme"),
+    ],
+    "anamorphic.mp4": [*picture("25", "120x90"), "-vf", "setsar=4/3", *LONG],
 }  # fmt: skip
 
 
@@ -53,6 +58,60 @@ def packets(tools):
 
 
 @pytest.fixture
+def look(tools):
+    """What players are told of the pictures."""
+
+    def look(path: Path) -> dict[str, object]:
+        fields = (
+            "stream=width,height,pix_fmt,sample_aspect_ratio,color_range,color_space,color_transfer,color_primaries"
+        )
+        command = [str(tools.ffprobe), "-v", "error", "-select_streams", "V:0", "-show_entries", fields]
+        answer = subprocess.run([*command, "-of", "json", path], capture_output=True, check=True, timeout=20)
+        return json.loads(answer.stdout)["streams"][0]
+
+    return look
+
+
+@pytest.fixture
+def scratched(tools, tmp_path):
+    """Overwrite the pictures of a time with zeros."""
+
+    def scratched(source: Path, from_s: float, until_s: float) -> Path:
+        command = [str(tools.ffprobe), "-v", "error", "-select_streams", "V:0", "-show_entries"]
+        command += ["packet=pts_time,pos,size", "-of", "json", str(source)]
+        answer = json.loads(subprocess.run(command, capture_output=True, check=True, timeout=20).stdout)
+        content = bytearray(source.read_bytes())
+        for packet in answer["packets"]:
+            if from_s <= float(packet["pts_time"]) < until_s:
+                at, size = int(packet["pos"]), int(packet["size"])
+                content[at : at + size] = bytes(size)
+        target = tmp_path / f"scratched_{source.name}"
+        target.write_bytes(content)
+        return target
+
+    return scratched
+
+
+@pytest.fixture
+def runs(tools, limits, tmp_path, caplog):
+    """Count how often each chunk of a source is encoded."""
+
+    def runs(source: Path) -> list[int]:
+        facts, counts = inspect(source, tools, limits), []
+        for chunk in chunks_for(facts, SETTINGS):
+            folder = tmp_path / f"runs of {chunk.index}"
+            folder.mkdir()
+            caplog.clear()
+            with caplog.at_level(logging.INFO, "media.process"):
+                common = {"settings": SETTINGS, "limits": limits, "tools": tools, "folder": folder}
+                encode_chunk(source, facts, chunk, (), with_proxy=True, **common)
+            counts.append(sum(record.program == tools.ffmpeg.name for record in caplog.records))
+        return counts
+
+    return runs
+
+
+@pytest.fixture
 def chunked(tools, limits, tmp_path):
     def chunked(source: Path, settings: MediaSettings = SETTINGS) -> Made:
         folder = tmp_path / f"chunks of {settings.chunk_s} s"
@@ -63,17 +122,20 @@ def chunked(tools, limits, tmp_path):
 
 
 @pytest.mark.parametrize("name", SOURCES)
-def test_joined_chunks_equal_one_encode_of_the_whole(name, make, tools, limits, chunked, packets, tmp_path):
+def test_joined_chunks_equal_one_encode_of_the_whole(name, make, tools, limits, chunked, packets, look):
     source = make(name, *SOURCES[name])
     facts = inspect(source, tools, limits)
-    expected = chunked(source, SETTINGS.model_copy(update={"chunk_s": 60}))
+    assert len(chunks_for(facts, SETTINGS)) == 3
+    expected = chunked(source, WHOLE)
     result = chunked(source)
     assert result.frames == expected.frames
     # How long the last picture of a variable rate lasts is a guess of older versions of ffmpeg.
     assert float(result.duration_s) == pytest.approx(float(expected.duration_s), abs=0.05)
-    assert not result.degraded
+    assert result.degraded == expected.degraded
     for rung, path in result.rungs.items():
         assert packets(path) == packets(expected.rungs[rung])
+        assert look(path) == look(expected.rungs[rung])
+        assert {"pix_fmt": "yuv420p", "sample_aspect_ratio": "1:1"}.items() <= look(path).items()
     assert packets(result.proxy) == packets(expected.proxy)
     assert packets(result.film) == packets(expected.rungs["90p"])
     if facts.audio_codec:
@@ -81,6 +143,82 @@ def test_joined_chunks_equal_one_encode_of_the_whole(name, make, tools, limits, 
         for made in (packets(result.film, "a:0"), packets(result.audio, "a:0")):
             assert made[0] == 0
             assert made[-1] == pytest.approx(sound[-1], abs=0.002)
+
+
+def test_a_turned_source_is_turned_in_every_chunk(make, chunked, packets, look):
+    source = turned(make("23.976.mp4", *SOURCES["23.976.mp4"]))
+    expected, result = chunked(source, WHOLE), chunked(source)
+    for rung, path in result.rungs.items():
+        assert packets(path) == packets(expected.rungs[rung])
+        assert look(path)["width"] < look(path)["height"]
+
+
+def test_pictures_that_begin_long_after_the_sound_are_all_there(make, chunked, packets):
+    pictures = ["-itsoffset", "3.5", "-f", "lavfi", "-i", "testsrc2=r=25:s=64x64:d=12.5"]
+    source = make("late_pictures.mkv", *pictures, "-f", "lavfi", "-i", "sine=d=16", *LONG, "-c:a", "aac")
+    expected = chunked(source, WHOLE)
+    result = chunked(source, SETTINGS.model_copy(update={"chunk_s": 4}))
+    assert packets(result.proxy) == packets(expected.proxy)
+
+
+@pytest.mark.parametrize("chunk_s", [3, 60])
+def test_after_a_gap_keyframes_stand_on_borders_alone(make, tools, chunked, chunk_s):
+    paused = ["-vf", "setpts='PTS+if(gte(N,25),4/TB,0)'", "-frames:v", "75", "-fps_mode", "passthrough"]
+    source = make("paused.mkv", *picture("25"), *paused, *LONG)
+    result = chunked(source, SETTINGS.model_copy(update={"chunk_s": chunk_s}))
+    for path in result.rungs.values():
+        command = [str(tools.ffprobe), "-v", "error", "-show_entries", "packet=pts_time,flags", "-of", "csv=p=0"]
+        rows = subprocess.run([*command, path], capture_output=True, check=True, timeout=20, text=True).stdout.split()
+        assert [float(row.split(",")[0]) for row in rows if "K" in row] == [0, 5, 6]
+
+
+@pytest.mark.parametrize("name", ["short_gop.ts", "long_gop.ts", "29.97.mkv", "59.94.mp4"])
+def test_each_chunk_of_a_whole_source_is_encoded_once(make, runs, name):
+    source = make(name, *SOURCES.get(name, [*picture("25"), *SOUND, *LONG, "-g", "40", "-c:a", "aac"]))
+    assert runs(source) == [1, 1, 1]
+
+
+def test_two_recordings_in_one_stream_lose_no_picture(make, chunked):
+    part = make("part.ts", *picture("25"), *LONG)
+    source = part.with_name("joined.ts")
+    source.write_bytes(part.read_bytes() * 2)
+    assert chunked(source).frames == 2 * 163
+
+
+def test_damage_at_a_border_is_a_remark(make, chunked, scratched, runs):
+    # The keyframe from which the second chunk is decoded, and all up to the next one, lie on both sides of 2 s.
+    source = scratched(make("bordered.mp4", *picture("25"), *LONG, "-g", "6", "-bf", "0"), 1.91, 2.16)
+    result = chunked(source)
+    assert result.frames == 163 - 6
+    assert result.degraded == ("6 of 163 pictures are damaged.",)
+    assert runs(source) == [1, 2, 1]
+
+
+@pytest.mark.parametrize("settings", [SETTINGS, WHOLE], ids=["cut", "whole"])
+def test_a_loss_in_one_stretch_counts_once(make, chunked, scratched, settings):
+    pictures = ["-f", "lavfi", "-i", "testsrc2=r=25:s=64x64:d=14"]
+    source = scratched(make("stretch.mp4", *pictures, *LONG, "-g", "1"), 5.71, 6.27)
+    # 14 of 350 pictures are 4 %, and the budget is 5 %.
+    result = chunked(source, settings)
+    assert result.frames == 336
+    assert result.degraded == ("14 of 350 pictures are damaged.",)
+
+
+def test_pieces_of_another_version_of_ffmpeg_join(make, tools, limits, tmp_path):
+    source = make("23.976.mp4", *SOURCES["23.976.mp4"])
+    facts = inspect(source, tools, limits)
+    common = {"settings": SETTINGS, "limits": limits, "tools": tools}
+    pieces = []
+    for chunk in chunks_for(facts, SETTINGS)[:2]:
+        folder = tmp_path / str(chunk.index)
+        folder.mkdir()
+        encode_chunk(source, facts, chunk, (), with_proxy=True, folder=folder, **common)
+        pieces.append(folder / "proxy.mp4")
+    expected = join(pieces, tmp_path / "joined.mp4", 0).read_bytes()
+    content, changed = re.subn(rb"(Lav[cf]\d)\d", rb"\g<1>z", pieces[1].read_bytes())
+    assert changed
+    pieces[1].write_bytes(content)
+    assert join(pieces, tmp_path / "upgraded.mp4", 0).read_bytes() == expected
 
 
 def test_every_joined_picture_decodes_without_a_complaint(make, tools, chunked):
