@@ -6,10 +6,8 @@ from typing import Final
 
 from core.values import MediaFacts
 from media.colours import believed, believed_of_hdr
-from media.measuring import LEAP_S
+from media.measuring import LEAP_S, RESTART_S
 
-#: Steps back in time beyond this are a restarted clock; smaller ones are jitter of a single picture.
-_RESTART_S: Final = 0.5
 #: Seconds by which a picture may come out of the decoder late without being missed.
 _JITTER_S: Final = Fraction(1, 4)
 #: PQ and HLG to BT.709, in linear light; hable keeps detail in bright parts.
@@ -94,7 +92,7 @@ def _monotonic(time: str, step: str, facts: MediaFacts, *, may_be_negative: bool
     jump = f"PREV_OUTPTS+{step}-ld(1)"
     # A picture before zero can only be the first: the clock then starts there. Sound before it is cut later on.
     early = "0" if may_be_negative else "max(0,-ld(1))"
-    restarted = f"lt(ld(1),PREV_OUTPTS-{_RESTART_S}/TB)"
+    restarted = f"lt(ld(1),PREV_OUTPTS-{RESTART_S}/TB)"
     return (
         f"st(1,if(isnan(PTS),if(isnan(PREV_OUTPTS),0,PREV_OUTPTS+{step}),{time}));"
         f"st(2,if(eq(N,0),{early},if({restarted}+{leapt},{jump},0)));"
