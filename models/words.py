@@ -36,7 +36,8 @@ def videos_saying(
     """Give the owner's indexed videos whose title or description says all words of a query, best first.
 
     Args:
-        query: as people type it: "quoted phrases", `or` and `-without` are understood; never an error.
+        query: as people type it: "quoted phrases", `or` and `-without` are understood; never an error. One that nothing
+            but the lack of words can satisfy, such as `-cat`, says nothing.
         where: further conditions on `Video`.
     """
     wanted = func.websearch_to_tsquery(CONFIGURATION, query, type_=TSQUERY).label("wanted")
@@ -52,6 +53,8 @@ def videos_saying(
             Video.owner_id == owner_id,
             Video.status == VideoStatus.INDEXED,
             Video.words.op("@@")(asked.c.wanted),
+            # What is left of a query that no index can answer: nearly every video lacks some word.
+            func.querytree(asked.c.wanted) != "T",
             *where,
         )
         .order_by(rank.desc(), Video.id)

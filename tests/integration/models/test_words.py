@@ -43,6 +43,13 @@ def test_no_query_is_an_error(database: DatabaseSettings):
         assert titles(database, query) == [], query
 
 
+def test_the_lack_of_a_word_alone_finds_nothing(database: DatabaseSettings):
+    make_video(database, "Paris café at dawn")
+    for query in ("-london", "-london -bus", "paris or -london", '-"london bus"'):
+        assert titles(database, query) == [], query
+    assert titles(database, "paris -london") == ["Paris café at dawn"]
+
+
 def test_a_title_counts_more_than_a_description_and_others_videos_do_not_count(database: DatabaseSettings):
     make_video(database, "Harbour", "Boats at noon.")
     make_video(database, "Boats", "The harbour at noon.")
