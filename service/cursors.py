@@ -54,9 +54,21 @@ def read(cursor: str, search: str) -> Place:
     """
     try:
         as_of, name, shown, last = base64.urlsafe_b64decode(cursor).decode().split(_SEPARATOR)
-        place = Place(dt.datetime.fromisoformat(as_of), name, max(0, int(shown)), UUID(last))
+        place = Place(_instant(as_of), name, max(0, int(shown)), UUID(last))
     except (ValueError, binascii.Error) as error:
         raise MalformedRequest("cursor: take it from the `Link` header of the page before.") from error
     if place.search != search:
         raise StaleCursor
     return place
+
+
+def _instant(written: str) -> dt.datetime:
+    """Read a moment.
+
+    Raises:
+        ValueError: it is none, or of no time zone, so that no other moment compares with it.
+    """
+    instant = dt.datetime.fromisoformat(written)
+    if instant.tzinfo is None:
+        raise ValueError(written)
+    return instant

@@ -1,6 +1,7 @@
 """The search itself: from a text, a picture or a scene to hits in order, with the reasons for each."""
 
 import datetime as dt
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Final
@@ -124,7 +125,7 @@ def find_by_picture(door: Door, content: bytes, choice: Choice) -> Findings:
     if asked is None:
         return Findings()
     encoder, settings = asked
-    name = _named(encoder, choice, content)
+    name = _named(encoder, choice, hashlib.sha256(content).hexdigest())
     return _answer(door, _Question(encoder, settings, picture_vector(settings, pixels), choice, name, Sort.PICTURE))
 
 

@@ -71,12 +71,14 @@ def collapse(candidates: Sequence[Candidate], vectors: Mapping[UUID, NDArray[np.
         vectors: unit rows; a scene without one stays by itself.
     """
     kept: list[Distinct] = []
-    rows: list[NDArray[np.float32]] = []
+    #: Those with a vector, and their vectors as the first rows of one array.
     owners: list[Distinct] = []
+    dim = len(next(iter(vectors.values()), ()))
+    rows = np.empty((len(candidates), dim), np.float32)
     for candidate in candidates:
         vector = vectors.get(candidate.scene.scene_id)
-        if vector is not None and rows:
-            alike = np.stack(rows) @ vector
+        if vector is not None and owners:
+            alike = rows[: len(owners)] @ vector
             best = int(np.argmax(alike))
             if alike[best] >= SAME_FROM:
                 owners[best].same.append(candidate.scene)
@@ -84,6 +86,6 @@ def collapse(candidates: Sequence[Candidate], vectors: Mapping[UUID, NDArray[np.
         distinct = Distinct(candidate)
         kept.append(distinct)
         if vector is not None:
-            rows.append(vector)
+            rows[len(owners)] = vector
             owners.append(distinct)
     return kept

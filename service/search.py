@@ -50,7 +50,10 @@ async def search_by_image(
     choice: Annotated[Choice, Query()],
     picture: Annotated[bytes, Depends(sent_picture)],
 ) -> list[SceneHitDocument]:
-    """Find the scenes that look like a picture: JPEG, PNG or WebP, as the body or as a form's file, up to 10 MB."""
+    """Find the scenes that look like a picture: JPEG, PNG or WebP, as the body or as a form's file, up to 10 MB.
+
+    The `Link` header leads to the next page; send the same picture there.
+    """
     findings = await in_turn(request, find_by_picture, door, picture, choice)
     return _told(request, response, findings)
 
@@ -77,7 +80,7 @@ async def similar(
 def _told(request: Request, response: Response, findings: Findings) -> list[SceneHitDocument]:
     """Give the hits as the body, and what is true of the whole answer as headers."""
     response.headers[NO_GOOD_MATCH] = "true" if findings.no_good_match else "false"
-    if findings.next and request.method == "GET":
+    if findings.next:
         asked = [(name, value) for name, value in request.query_params.multi_items() if name != "cursor"]
         target = f"{request.url.path}?{urlencode([*asked, ('cursor', findings.next)])}"
         response.headers["Link"] = f'<{target}>; rel="next"'

@@ -1,10 +1,12 @@
 """Search through the public door, with the real bundled encoder for texts and pictures."""
 
+import base64
 import io
 import json
 import subprocess
 import sys
 from collections.abc import Callable
+from urllib.parse import parse_qs, urlsplit
 from uuid import UUID, uuid4
 
 import numpy as np
@@ -189,6 +191,18 @@ def test_pages_follow_one_another_while_videos_come_and_go(
     assert client.get("/search", params={"q": "a cat", "cursor": "x"}).json()["error"] == "malformed_request"
 
 
+def test_a_forged_place_of_no_time_zone_is_refused_whatever_the_filters(
+    client: TestClient, indexed_video: MakeVideo, spec: EncoderSpec
+) -> None:
+    indexed_video(spec=spec)
+    asked = {"q": "a cat", "limit": 1, "created_to": "2100-01-01T00:00:00Z"}
+    cursor = parse_qs(urlsplit(client.get("/search", params=asked).links["next"]["url"]).query)["cursor"][0]
+    as_of, *rest = base64.urlsafe_b64decode(cursor).decode().split("|")
+    forged = "|".join((as_of.partition("+")[0], *rest))
+    answer = client.get("/search", params={**asked, "cursor": base64.urlsafe_b64encode(forged.encode()).decode()})
+    assert (answer.status_code, answer.json()["error"]) == (422, "malformed_request")
+
+
 def test_scenes_that_look_the_same_are_told_once_unless_every_one_is_wanted(
     client: TestClient, indexed_video: MakeVideo, spec: EncoderSpec, photographs: dict[str, list[float]]
 ) -> None:
@@ -210,6 +224,12 @@ def test_a_picture_finds_scenes_however_it_is_sent_and_bad_ones_are_refused(
     assert answer.json()[0]["is_good_match"]
     as_form = client.post("/search/image?limit=1", data={"note": "x"}, files={"whatever": ("c.jpg", picture)})
     assert as_form.json() == answer.json()[:1]
+    following = client.post(as_form.links["next"]["url"], content=picture)
+    assert following.json() == answer.json()[1:]
+    assert "next" not in following.links
+    # The place is one in the list of this very picture.
+    other = client.post(as_form.links["next"]["url"], content=jpeg(data.coffee()))
+    assert (other.status_code, other.json()["error"]) == (409, "stale_cursor")
     for content, status, code in (
         (b"", 422, "malformed_request"),
         (b"not a picture", 422, "unreadable_picture"),

@@ -29,6 +29,12 @@ def test_what_is_no_cursor_is_refused_with_a_sentence(text: str):
         read(text, "x")
 
 
+def test_a_moment_without_a_time_zone_is_no_place():
+    forged = written(Place(NOW.replace(tzinfo=None), "x", 2, IDS[1]))
+    with pytest.raises(MalformedRequest, match="cursor"):
+        read(forged, "x")
+
+
 def test_the_next_page_begins_after_the_last_hit_shown_wherever_it_lies_now():
     place = Place(NOW, "x", 2, IDS[1])
     assert place.after(IDS) == 2

@@ -59,3 +59,11 @@ def test_a_chain_of_small_steps_does_not_pull_everything_into_one_hit():
     candidates = fuse([scene(number) for number in range(11)], [])
     vectors = {UUID(int=number): unit(np.cos(angle), np.sin(angle)) for number, angle in enumerate(angles)}
     assert len(collapse(candidates, vectors)) > 5
+
+
+def test_a_scene_without_a_vector_stays_by_itself_whatever_comes_after_it():
+    vectors = {UUID(int=2): unit(1, 0), UUID(int=4): unit(1, 0.01), UUID(int=5): unit(0, 1)}
+    found = collapse(fuse([scene(number) for number in range(1, 6)], []), vectors)
+    assert numbers(each.candidate for each in found) == [1, 2, 3, 5]
+    assert [[same.scene_id.int for same in each.same] for each in found] == [[], [4], [], []]
+    assert len(collapse(fuse([scene(1), scene(2)], []), {})) == 2
