@@ -83,7 +83,7 @@ def fill(settings: DatabaseSettings, rows: Rows) -> None:
 
 def _owners(random: np.random.Generator, videos: int) -> tuple[NDArray[np.str_], NDArray[np.int_]]:
     """Give each video its owner and its topic."""
-    owners, topics = np.full(videos, "the rest"), random.integers(0, TOPICS, videos)
+    owners, topics = np.full(videos, "the rest", "<U16"), random.integers(0, TOPICS, videos)
     shuffled, first = random.permutation(videos), 0
     for name, share in (SHARES | BOUND_SHARES).items():
         last = first + max(1, round(share * videos))

@@ -138,22 +138,28 @@ class Service:
                 break
         return found
 
-    def search(self, text: str, limit: int, **filters: Any) -> list[Document]:
+    def search(self, text: str, limit: int, page: int = 1, **filters: Any) -> list[Document]:
         """Find scenes by a text, best first; for the filters see Choice in service/finding.py."""
-        hits: list[Document] = self._ask("GET", "/search", params={"q": text, "limit": limit, **filters})
-        return hits
+        return self._page(page, "GET", "/search", params={"q": text, "limit": limit, **filters})
 
-    def search_by_image(self, image: Path, limit: int, **filters: Any) -> list[Document]:
+    def search_by_image(self, image: Path, limit: int, page: int = 1, **filters: Any) -> list[Document]:
         """Find scenes that look like a picture."""
         content = image.read_bytes()
-        hits: list[Document] = self._ask("POST", "/search/image", params={"limit": limit, **filters}, content=content)
-        return hits
+        return self._page(page, "POST", "/search/image", params={"limit": limit, **filters}, content=content)
 
-    def similar(self, scene_id: str, limit: int, **filters: Any) -> list[Document]:
+    def similar(self, scene_id: str, limit: int, page: int = 1, **filters: Any) -> list[Document]:
         """Find scenes that look like another one."""
-        hits: list[Document] = self._ask(
-            "GET", f"/scenes/{quote(scene_id)}/similar", params={"limit": limit, **filters}
-        )
+        return self._page(page, "GET", f"/scenes/{quote(scene_id)}/similar", params={"limit": limit, **filters})
+
+    def _page(self, number: int, method: str, path: str, *, params: dict[str, Any], **what: Any) -> list[Document]:
+        """Follow the `Link` headers to a page; give nothing beyond the last one."""
+        answer = self._answer(method, path, params=params, **what)
+        for _ in range(number - 1):
+            following = answer.links.get("next")
+            if following is None:
+                return []
+            answer = self._answer(method, following["url"], **what)
+        hits: list[Document] = answer.json()
         return hits
 
     def resolve(self, text: str) -> str:
@@ -174,6 +180,9 @@ class Service:
         return str(found[0]["video_id"])
 
     def _ask(self, method: str, path: str, **what: Any) -> Any:
+        return self._answer(method, path, **what).json()
+
+    def _answer(self, method: str, path: str, **what: Any) -> httpx.Response:
         try:
             answer = self._http.request(method, f"{self.url}{path}", **what)
         except httpx.TransportError as error:
@@ -182,7 +191,7 @@ class Service:
                 "Start everything with `dailies up`, or see `dailies status`."
             ) from error
         if answer.is_success:
-            return answer.json()
+            return answer
         message = _message(answer)
         if answer.status_code == httpx.codes.NOT_FOUND:
             raise NotFound(message)

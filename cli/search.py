@@ -40,6 +40,13 @@ def search(
     ] = None,
     longer: Annotated[float | None, typer.Option(min=0, help="Only videos of at least this many seconds.")] = None,
     shorter: Annotated[float | None, typer.Option(min=0, help="Only videos of fewer seconds.")] = None,
+    time_from: Annotated[
+        float | None, typer.Option("--from", min=0, help="Only scenes on at this second of their video or later.")
+    ] = None,
+    time_to: Annotated[
+        float | None, typer.Option("--to", min=0, help="Only scenes that begin before this second of their video.")
+    ] = None,
+    page: Annotated[int, typer.Option(min=1, max=100, help="Which page of so many scenes.")] = 1,
     good: Annotated[bool, typer.Option("--good", help="Leave out what is no good match.")] = False,
     every: Annotated[bool, typer.Option("--every", help="List scenes that look the same one by one.")] = False,
     as_json: AsJson = False,
@@ -54,6 +61,7 @@ def search(
     Examples:
       dailies search "a cup of coffee"
       dailies search "an astronaut" --limit 3 --json
+      dailies search "an astronaut" --page 2
       dailies search "harbour at night" --after 2026-11-01 --shorter 60 --good
       dailies search --image photo.jpg
       dailies search --like 7b0c1f4e-5d3a-5a52-9f0c-3f1f6b1f2a10
@@ -65,17 +73,22 @@ def search(
         "created_to": before.isoformat() if before else None,
         "duration_from_s": longer,
         "duration_to_s": shorter,
+        "time_from_s": time_from,
+        "time_to_s": time_to,
         "good_only": "true" if good else None,
         "collapse": "false" if every else None,
     }
     console = Console(stderr=True)
     with service_of(data) as service, console.status(WAITING) if console.is_terminal else nullcontext():
         filters["video"] = [service.resolve(each) for each in video or ()]
-        hits = _found(service, text, image, like, limit, {name: what for name, what in filters.items() if what})
+        asked = {name: what for name, what in filters.items() if what not in (None, [])}
+        hits = _found(service, text, image, like, limit, page, asked)
     if as_json:
         print_json(hits)
     else:
-        print_hits(Console(), hits)
+        print_hits(Console(), hits, before=(page - 1) * limit)
+        if len(hits) == limit:
+            Console().print(f"[dim]more: --page {page + 1}[/dim]")
 
 
 def _check(text: str | None, image: Path | None, like: str | None) -> None:
@@ -88,37 +101,46 @@ def _check(text: str | None, image: Path | None, like: str | None) -> None:
 
 
 def _found(
-    service: Service, text: str | None, image: Path | None, like: str | None, limit: int, filters: dict[str, Any]
+    service: Service,
+    text: str | None,
+    image: Path | None,
+    like: str | None,
+    limit: int,
+    page: int,
+    filters: dict[str, Any],
 ) -> list[Document]:
     if image is not None:
-        return service.search_by_image(image, limit, **filters)
+        return service.search_by_image(image, limit, page, **filters)
     if like is not None:
-        return service.similar(like, limit, **filters)
-    return service.search(text or "", limit, **filters)
+        return service.similar(like, limit, page, **filters)
+    return service.search(text or "", limit, page, **filters)
 
 
-def print_hits(console: Console, hits: Sequence[Document]) -> None:
-    """Print what was found for people."""
+def print_hits(console: Console, hits: Sequence[Document], before: int = 0) -> None:
+    """Print what was found for people, so many hits after the first."""
+    if not hits and before:
+        console.print("no more scenes")
+        return
     if not hits:
         console.print("no scenes; upload a video: dailies ingest FILE --wait")
         return
     if all(hit.get("is_good_match") is False for hit in hits):
         console.print(f"[yellow]{NO_GOOD_MATCH}[/yellow]")
-    console.print(hits_table(hits))
-    for rank, hit in enumerate(hits, 1):
+    console.print(hits_table(hits, before))
+    for rank, hit in enumerate(hits, before + 1):
         if hit.get("url"):
             # never broken over lines: people click or copy it
             console.print(f"{rank:>4}  {hit['url']}", highlight=False, soft_wrap=True)
 
 
-def hits_table(hits: Sequence[Document]) -> Table:
+def hits_table(hits: Sequence[Document], before: int = 0) -> Table:
     """Draw scenes that answer a search, best first."""
     table = Table(box=None, header_style="dim")
     for heading in ("rank", "sure", "score", "start", "end"):
         table.add_column(heading, justify="right")
     for heading in ("video", "title", "why"):
         table.add_column(heading)
-    for rank, hit in enumerate(hits, 1):
+    for rank, hit in enumerate(hits, before + 1):
         confidence = hit.get("confidence")
         sure = "-" if confidence is None else f"{confidence:.0%}"
         times = clock(hit["start_s"]), clock(hit["end_s"])

@@ -6,14 +6,12 @@ from uuid import UUID
 
 import numpy as np
 from numpy.typing import NDArray
-from pgvector.sqlalchemy import HALFVEC
-from sqlalchemy import cast, func, select
+from sqlalchemy import LargeBinary, func, select
 from sqlalchemy.orm import Session, joinedload
 
 from models.encoder import Encoder, SceneEmbedding
-from models.nearest import SceneFilters, SceneHit
+from models.nearest import SceneFilters, SceneHit, distance, hits_of
 from models.scene import Scene
-from models.video import Video
 
 #: Scenes that stand for a video whose words match: its title says what it is about, not where in it.
 SCENES_OF_A_VIDEO: Final = 3
@@ -29,11 +27,10 @@ def best_of_videos(
     filters: SceneFilters,
 ) -> dict[UUID, list[SceneHit]]:
     """Give the few scenes of each video that are nearest to a unit vector, best first, by an exact scan."""
-    space = HALFVEC(encoder.dim)
-    apart = cast(SceneEmbedding.vector, space).max_inner_product(cast(list(vector), space))
-    place = func.row_number().over(partition_by=Scene.video_id, order_by=(apart, Scene.id))
+    apart = distance(encoder, SceneEmbedding.vector, vector)
+    place = func.row_number().over(partition_by=Scene.video_id, order_by=(apart.element, Scene.id))
     ranked = (
-        select(Scene.id, apart.label("apart"), place.label("place"))
+        select(Scene.id.label("scene_id"), apart, place.label("place"))
         .join(SceneEmbedding, SceneEmbedding.scene_id == Scene.id)
         .where(
             SceneEmbedding.encoder_id == encoder.id,
@@ -43,37 +40,23 @@ def best_of_videos(
         )
         .subquery("ranked")
     )
-    rows = session.execute(
-        select(Scene, Video.title, ranked.c.apart)
-        .join(ranked, ranked.c.id == Scene.id)
-        .join(Video, Video.id == Scene.video_id)
-        .where(ranked.c.place <= SCENES_OF_A_VIDEO)
-        .order_by(ranked.c.apart, Scene.id)
-    )
+    best = select(ranked).where(ranked.c.place <= SCENES_OF_A_VIDEO).subquery("best")
     found: dict[UUID, list[SceneHit]] = {}
-    for scene, title, distance in rows:
-        hit = SceneHit(
-            scene_id=scene.id,
-            video_id=scene.video_id,
-            index=scene.index,
-            start_s=float(scene.start_s),
-            end_s=float(scene.end_s),
-            score=round(-float(distance), 4),
-            title=title,
-            poster_key=scene.poster_key,
-        )
-        found.setdefault(scene.video_id, []).append(hit)
+    for hit in hits_of(session, best):
+        found.setdefault(hit.video_id, []).append(hit)
     return found
 
 
 def vectors_of(session: Session, encoder: Encoder, scene_ids: Collection[UUID]) -> dict[UUID, NDArray[np.float32]]:
     """Give the unit vectors that scenes have in a space; what has none is left out."""
+    # In the type's binary form (a head of four bytes, then the numbers): as text each number would be parsed.
+    sent = func.halfvec_send(SceneEmbedding.vector, type_=LargeBinary)
     rows = session.execute(
-        select(SceneEmbedding.scene_id, SceneEmbedding.vector).where(
+        select(SceneEmbedding.scene_id, sent).where(
             SceneEmbedding.encoder_id == encoder.id, SceneEmbedding.scene_id.in_(scene_ids)
         )
     )
-    return {scene_id: np.asarray(vector, np.float32) for scene_id, vector in rows}
+    return {scene_id: np.frombuffer(vector, ">f2", offset=4).astype(np.float32) for scene_id, vector in rows}
 
 
 def scene_with_video(session: Session, scene_id: UUID, *, owner_id: str) -> Scene | None:

@@ -1,32 +1,24 @@
-"""Scenes nearest to a vector, inside one embedding space: an exact scan where few scenes can answer, else the index."""
+"""Scenes nearest to a vector, inside one embedding space: an exact scan where that is cheap, else a walk of the index."""
 
 import datetime as dt
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from decimal import Decimal
 from operator import ge, lt
 from typing import Any, Final
 from uuid import UUID
 
 from pgvector.sqlalchemy import HALFVEC
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy import ColumnElement, Select, cast, func, literal_column, select, text
+from sqlalchemy import ColumnElement, Float, Label, Select, SQLColumnExpression, Subquery, cast, literal_column, select
 from sqlalchemy.orm import Session
 
 from models.encoder import Encoder, SceneEmbedding
 from models.scene import Scene
-from models.space_index import index_state
-from models.states import IndexState
 from models.video import Video
+from models.walking import steps_worth, walking
 
-#: Candidates up to this number are compared one by one: exact, and faster than walking the index past everybody
-#: else's scenes (`python -m benchmarks.search`; the table is in docs/search.md).
-EXACT_UP_TO: Final = 20_000
-#: Candidates the index looks at before it gives the first rows.
-EF_SEARCH: Final = 400
 #: Rows taken from the index beyond those wanted: they come nearly in order, and are sorted afterwards.
 SPARE: Final = 10
-#: Scenes the index may walk past before it gives up; the exact scan then answers.
-MAX_WALK: Final = 40_000
 
 
 class SceneHit(BaseModel):
@@ -43,6 +35,8 @@ class SceneHit(BaseModel):
     score: float
     title: str
     poster_key: str | None
+    #: When its video was announced.
+    created_at: dt.datetime
 
 
 class SceneFilters(BaseModel):
@@ -66,8 +60,8 @@ class SceneFilters(BaseModel):
         bounds = (
             (Video.created_at, ge, self.created_from),
             (Video.created_at, lt, self.created_to),
-            (Video.duration_s, ge, self.duration_from_s),
-            (Video.duration_s, lt, self.duration_to_s),
+            (Video.duration_s, ge, _seconds(self.duration_from_s)),
+            (Video.duration_s, lt, _seconds(self.duration_to_s)),
         )
         return [compare(column, bound) for column, compare, bound in bounds if bound is not None]
 
@@ -77,10 +71,15 @@ class SceneFilters(BaseModel):
         if self.video_ids is not None:
             conditions.append(Scene.video_id.in_(self.video_ids))
         if self.time_from_s is not None:
-            conditions.append(Scene.end_s > self.time_from_s)
+            conditions.append(Scene.end_s > _seconds(self.time_from_s))
         if self.time_to_s is not None:
-            conditions.append(Scene.start_s < self.time_to_s)
+            conditions.append(Scene.start_s < _seconds(self.time_to_s))
         return conditions
+
+
+def _seconds(number: float | None) -> Decimal | None:
+    """Write seconds as the columns have them: of what is compared as another type the planner knows no statistics."""
+    return None if number is None else Decimal(str(number))
 
 
 EVERY_SCENE: Final = SceneFilters()
@@ -94,27 +93,28 @@ def nearest(
     owner_id: str,
     filters: SceneFilters = EVERY_SCENE,
     limit: int,
-    offset: int = 0,
+    steps: int | None = None,
 ) -> list[SceneHit]:
     """Give the owner's scenes nearest to a unit vector, best first; all that exist when fewer than `limit` do.
 
     Args:
         vector: made by `encoder`; a vector of another one would find nothing sensible, whatever its dimension.
+        steps: scenes the index may walk past before all are compared; 0 never walks, None weighs it.
 
     Raises:
         ValueError: the vector has another dimension than the space.
     """
     if len(vector) != encoder.dim:
         raise ValueError(f"a vector of {len(vector)} numbers, and the space of {encoder.name} has {encoder.dim}")
-    wanted = limit + offset
-    candidates = _candidates(encoder, vector, owner_id, filters)
-    few = _count(session, candidates, EXACT_UP_TO + 1) <= EXACT_UP_TO
-    if not few and index_state(session, encoder) is IndexState.READY:
-        with _walking_the_index(session):
-            found = _hits(session, _by_index(candidates, wanted), limit, offset)
-        if len(found) == limit:
-            return found
-    return _hits(session, _by_scan(candidates), limit, offset)
+    candidates = _candidates(encoder, owner_id, filters)
+    if steps is None:
+        steps = steps_worth(session, encoder, candidates, limit, owner_id if filters == EVERY_SCENE else None)
+    if steps:
+        with walking(session, steps):
+            found = hits_of(session, _walked(candidates, encoder, vector, limit + SPARE))
+        if len(found) >= limit:
+            return found[:limit]
+    return hits_of(session, _scanned(candidates, encoder, vector, limit))
 
 
 def vector_of(session: Session, encoder: Encoder, scene_id: UUID, *, owner_id: str) -> list[float] | None:
@@ -129,15 +129,13 @@ def vector_of(session: Session, encoder: Encoder, scene_id: UUID, *, owner_id: s
     return None if row is None else list(row)
 
 
-def _candidates(encoder: Encoder, vector: Sequence[float], owner_id: str, filters: SceneFilters) -> Select[Any]:
-    """Select ids and distances of everything that may answer; a distance is the negative inner product."""
-    space = HALFVEC(encoder.dim)
+def _candidates(encoder: Encoder, owner_id: str, filters: SceneFilters) -> Select[Any]:
+    """Select everything that may answer."""
     # Written into the statement: the partial index is used only when the planner sees its number.
     number: ColumnElement[int] = literal_column(str(int(encoder.id)))
-    query = select(
-        SceneEmbedding.scene_id,
-        cast(SceneEmbedding.vector, space).max_inner_product(cast(list(vector), space)).label("apart"),
-    ).where(SceneEmbedding.encoder_id == number, SceneEmbedding.owner_id == owner_id)
+    query = select(SceneEmbedding.scene_id).where(
+        SceneEmbedding.encoder_id == number, SceneEmbedding.owner_id == owner_id
+    )
     of_scene, of_video = filters.of_scene(), filters.of_video()
     if of_scene or of_video:
         query = query.join(Scene, Scene.id == SceneEmbedding.scene_id).where(*of_scene)
@@ -146,62 +144,44 @@ def _candidates(encoder: Encoder, vector: Sequence[float], owner_id: str, filter
     return query
 
 
-def _count(session: Session, candidates: Select[Any], most: int) -> int:
-    """Count candidates, at most to `most`: how many more there are does not matter."""
-    some = candidates.with_only_columns(literal_column("1"), maintain_column_froms=True).limit(most).subquery()
-    return session.scalar(select(func.count()).select_from(some)) or 0
+def _scanned(candidates: Select[Any], encoder: Encoder, vector: Sequence[float], wanted: int) -> Subquery:
+    """Compare all candidates: the index is of another expression, so the planner never turns this into a walk."""
+    apart = distance(encoder, SceneEmbedding.vector, vector)
+    return candidates.add_columns(apart).order_by("apart", SceneEmbedding.scene_id).limit(wanted).subquery("best")
 
 
-def _by_scan(candidates: Select[Any]) -> Select[Any]:
-    """Compare all candidates; materialised, so that the planner never turns it into a walk of the index."""
-    every = candidates.cte("every").prefix_with("MATERIALIZED")
-    return select(every)
-
-
-def _by_index(candidates: Select[Any], wanted: int) -> Select[Any]:
+def _walked(candidates: Select[Any], encoder: Encoder, vector: Sequence[float], wanted: int) -> Subquery:
     """Walk the index until enough candidates have come."""
-    near = candidates.order_by("apart").limit(wanted + SPARE).cte("near").prefix_with("MATERIALIZED")
-    return select(near)
+    apart = distance(encoder, cast(SceneEmbedding.vector, HALFVEC(encoder.dim)), vector)
+    return candidates.add_columns(apart).order_by("apart").limit(wanted).subquery("best")
 
 
-@contextmanager
-def _walking_the_index(session: Session) -> Iterator[None]:
-    """Let the queries inside walk the vector index on and on until their conditions are met."""
-    inside = {
-        "hnsw.ef_search": str(EF_SEARCH),
-        "hnsw.iterative_scan": "relaxed_order",
-        "hnsw.max_scan_tuples": str(MAX_WALK),
-        # A plan that sorts by distance reads every vector; only the index gives them in order.
-        "enable_sort": "off",
-    }
-    _set_for_transaction(session, inside)
-    yield
-    _set_for_transaction(session, {"enable_sort": "on"})
+def distance(encoder: Encoder, vectors: SQLColumnExpression[Any], vector: Sequence[float]) -> Label[float]:
+    """Say how far vectors are from a unit vector, as `apart`: the negative inner product."""
+    asked = cast(list(vector), HALFVEC(encoder.dim))
+    return vectors.op("<#>", return_type=Float())(asked).label("apart")
 
 
-def _set_for_transaction(session: Session, values: dict[str, str]) -> None:
-    calls = ", ".join(f"set_config('{name}', '{value}', true)" for name, value in values.items())
-    session.execute(text(f"SELECT {calls}"))
-
-
-def _hits(session: Session, candidates: Select[Any], limit: int, offset: int) -> list[SceneHit]:
-    best = candidates.order_by("apart", "scene_id").limit(limit).offset(offset).subquery("best")
+def hits_of(session: Session, best: Subquery) -> list[SceneHit]:
+    """Read the scenes of a list of `scene_id` and `apart`, nearest first."""
+    facts = (Scene.id, Scene.video_id, Scene.index, Scene.start_s, Scene.end_s, Scene.poster_key)
     rows = session.execute(
-        select(Scene, Video.title, best.c.apart)
+        select(*facts, Video.title, Video.created_at, best.c.apart)
         .join(best, best.c.scene_id == Scene.id)
         .join(Video, Video.id == Scene.video_id)
-        .order_by(best.c.apart, Scene.id)
     )
     return [
         SceneHit(
-            scene_id=scene.id,
-            video_id=scene.video_id,
-            index=scene.index,
-            start_s=float(scene.start_s),
-            end_s=float(scene.end_s),
-            score=round(-float(apart), 4),
-            title=title,
-            poster_key=scene.poster_key,
+            scene_id=row.id,
+            video_id=row.video_id,
+            index=row.index,
+            start_s=float(row.start_s),
+            end_s=float(row.end_s),
+            score=round(-row.apart, 4),
+            title=row.title,
+            poster_key=row.poster_key,
+            created_at=row.created_at,
         )
-        for scene, title, apart in rows
+        # In order here: to the planner what the index gives is in order already.
+        for row in sorted(rows, key=lambda row: (row.apart, row.id))
     ]

@@ -25,6 +25,8 @@ class Place:
     #: Hits shown so far, for when the last of them is gone.
     shown: int
     last: UUID
+    #: How deep the page before looked: this one looks as deep, so that its list begins like that one.
+    depth: int
 
     def after(self, scene_ids: Sequence[UUID]) -> int:
         """Give the index of the first hit not shown yet."""
@@ -41,7 +43,7 @@ def name_of(*what: Any) -> str:
 
 def written(place: Place) -> str:
     """Write a place down."""
-    fields = (place.as_of.isoformat(), place.search, str(place.shown), str(place.last))
+    fields = (place.as_of.isoformat(), place.search, str(place.shown), str(place.last), str(place.depth))
     return base64.urlsafe_b64encode(_SEPARATOR.join(fields).encode()).decode()
 
 
@@ -53,8 +55,8 @@ def read(cursor: str, search: str) -> Place:
         StaleCursor: it belongs to another search or embedding space (permanent).
     """
     try:
-        as_of, name, shown, last = base64.urlsafe_b64decode(cursor).decode().split(_SEPARATOR)
-        place = Place(_instant(as_of), name, max(0, int(shown)), UUID(last))
+        as_of, name, shown, last, depth = base64.urlsafe_b64decode(cursor).decode().split(_SEPARATOR)
+        place = Place(_instant(as_of), name, max(0, int(shown)), UUID(last), int(depth))
     except (ValueError, binascii.Error) as error:
         raise MalformedRequest("cursor: take it from the `Link` header of the page before.") from error
     if place.search != search:

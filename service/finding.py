@@ -15,18 +15,20 @@ from core.errors import NotFound
 from core.settings import EncoderSettings
 from models import Encoder, Video
 from models.best_scenes import best_of_videos, scene_with_video, vectors_of
-from models.nearest import SceneFilters, nearest, vector_of
+from models.nearest import SceneFilters, SceneHit, nearest, vector_of
 from models.reading import active_encoder
 from models.words import videos_saying
 from service import cursors
 from service.door import Door
 from service.encoding import picture_vector, settings_of, text_vector
 from service.judging import Judgement, Sort, judge
-from service.ranking import Candidate, Distinct, collapse, fuse
+from service.ranking import Distinct, collapse, fuse
 
-#: Scenes that are looked at for one search, whatever the page: so that pages never overlap.
-DEPTH: Final = 200
-#: Videos whose words match that take part.
+#: Hits on a page, at most.
+MOST_ON_A_PAGE: Final = 200
+#: Scenes that are looked at by picture, in turn: deeper for later pages, and where many of them are told as one.
+DEPTHS: Final = (100, 400, 1_600)
+#: Videos whose words match that take part; no more than the first depth, so that a deeper list begins like it.
 VIDEOS_SAYING: Final = 50
 
 
@@ -48,7 +50,7 @@ class Choice(BaseModel):
     duration_to_s: Length | None = Field(None, description="videos shorter than this")
     time_from_s: Length | None = Field(None, description="scenes that are on at this second of their video or later")
     time_to_s: Length | None = Field(None, description="scenes that begin before this second of their video")
-    limit: int = Field(10, ge=1, le=DEPTH, description="hits on a page")
+    limit: int = Field(10, ge=1, le=MOST_ON_A_PAGE, description="hits on a page")
     cursor: str | None = Field(None, max_length=300, description="from the `Link` header of the page before")
     collapse: bool = Field(default=True, description="tell scenes that look the same once")
     good_only: bool = Field(default=False, description="leave out what is no good match")
@@ -162,44 +164,72 @@ def _named(encoder: Encoder, choice: Choice, asked: object) -> str:
 def _answer(door: Door, question: _Question) -> Findings:
     choice = question.choice
     place = cursors.read(choice.cursor, question.name) if choice.cursor else None
-    filters = choice.filters()
-    with door.transaction() as session:
-        if place is None:
-            as_of = session.scalars(select(func.now())).one()
-        else:
-            as_of = place.as_of
-            until = min(choice.created_to, as_of) if choice.created_to else as_of
-            filters = filters.model_copy(update={"created_to": until})
-        candidates = _candidates(session, question, filters, door.settings.owner_id)
-        vectors = vectors_of(session, question.encoder, [each.scene.scene_id for each in candidates])
-    # What was taken away between the two questions is no answer any more.
-    candidates = [each for each in candidates if each.scene.scene_id in vectors]
-    found = collapse(candidates, vectors) if choice.collapse else [Distinct(each) for each in candidates]
-    judgements = judge(question.settings, question.sort, question.vector, found, vectors)
-    hits = [Hit(each, judgement) for each, judgement in zip(found, judgements, strict=True)]
-    good = [hit for hit in hits if hit.judgement.is_good_match is not False]
-    shown = good if choice.good_only else hits
-    ids = [hit.found.candidate.scene.scene_id for hit in shown]
-    first = place.after(ids) if place else 0
-    last = first + choice.limit
-    goes_on = cursors.Place(as_of, question.name, last, ids[last - 1]) if last < len(ids) else None
+    for depth in _depths(place, choice.limit):
+        look = _look(door, question, place, depth)
+        good = [hit for hit in look.hits if hit.judgement.is_good_match is not False]
+        shown = good if choice.good_only else look.hits
+        ids = [hit.found.candidate.scene.scene_id for hit in shown]
+        first = place.after(ids) if place else 0
+        last = first + choice.limit
+        # Good matches come first: below one that is none lie hardly any.
+        ends = choice.good_only and look.hits[-1:] != good[-1:]
+        if last < len(ids) or look.is_whole or ends:
+            break
+    goes_on = cursors.Place(look.as_of, question.name, last, ids[last - 1], depth) if last < len(ids) else None
     return Findings(shown[first:last], not good, cursors.written(goes_on) if goes_on else None)
 
 
-def _candidates(session: Session, question: _Question, filters: SceneFilters, owner_id: str) -> list[Candidate]:
+def _depths(place: cursors.Place | None, limit: int) -> Sequence[int]:
+    """Give how deep to look, in turn: deeper than the page's last hit, and not less deep than for the page before."""
+    least, last = (place.depth, place.shown + limit) if place else (0, limit)
+    return [depth for depth in DEPTHS if depth >= least and depth > last] or DEPTHS[-1:]
+
+
+@dataclass(frozen=True)
+class _Look:
+    """What may answer, as far as was looked."""
+
+    hits: Sequence[Hit]
+    as_of: dt.datetime
+    #: Nothing lies deeper.
+    is_whole: bool
+
+
+def _look(door: Door, question: _Question, place: cursors.Place | None, depth: int) -> _Look:
     """Give everything that may answer, best first."""
-    encoder, vector = question.encoder, question.vector
-    visual = nearest(session, encoder, vector, owner_id=owner_id, filters=filters, limit=DEPTH)
-    said = []
-    if question.text is not None:
-        matches = videos_saying(
-            session, question.text, owner_id=owner_id, where=_of_video(filters), limit=VIDEOS_SAYING
-        )
-        if matches:
-            ids = [match.video_id for match in matches]
-            scenes = best_of_videos(session, encoder, vector, owner_id=owner_id, video_ids=ids, filters=filters)
-            said = [(match.words, scenes.get(match.video_id, [])) for match in matches]
-    return [each for each in fuse(visual, said) if each.scene.scene_id != question.besides]
+    owner_id, encoder, filters = door.settings.owner_id, question.encoder, question.choice.filters()
+    with door.transaction() as session:
+        as_of = place.as_of if place else session.scalars(select(func.now())).one()
+        visual = nearest(session, encoder, question.vector, owner_id=owner_id, filters=filters, limit=depth)
+        said = _said(session, question, filters, owner_id)
+        candidates = [
+            each
+            for each in fuse(visual, said, together=DEPTHS[0])
+            if each.scene.scene_id != question.besides and (place is None or each.scene.created_at < as_of)
+        ]
+        vectors = vectors_of(session, encoder, [each.scene.scene_id for each in candidates])
+    # What was taken away between the two questions is no answer any more.
+    candidates = [each for each in candidates if each.scene.scene_id in vectors]
+    found = collapse(candidates, vectors) if question.choice.collapse else [Distinct(each) for each in candidates]
+    judgements = judge(question.settings, question.sort, question.vector, found, vectors)
+    hits = [Hit(each, judgement) for each, judgement in zip(found, judgements, strict=True)]
+    return _Look(hits, as_of, is_whole=len(visual) < depth)
+
+
+def _said(
+    session: Session, question: _Question, filters: SceneFilters, owner_id: str
+) -> list[tuple[tuple[str, ...], list[SceneHit]]]:
+    """Give the videos that say the words of a text, best first: the words, and the scenes that stand for each."""
+    if question.text is None:
+        return []
+    matches = videos_saying(session, question.text, owner_id=owner_id, where=_of_video(filters), limit=VIDEOS_SAYING)
+    if not matches:
+        return []
+    ids = [match.video_id for match in matches]
+    scenes = best_of_videos(
+        session, question.encoder, question.vector, owner_id=owner_id, video_ids=ids, filters=filters
+    )
+    return [(match.words, scenes.get(match.video_id, [])) for match in matches]
 
 
 def _of_video(filters: SceneFilters) -> list[ColumnElement[bool]]:

@@ -48,19 +48,22 @@ class Distinct:
     same: list[SceneHit] = field(default_factory=list)
 
 
-def fuse(visual: Sequence[SceneHit], said: Iterable[tuple[tuple[str, ...], Sequence[SceneHit]]]) -> list[Candidate]:
+def fuse(
+    visual: Sequence[SceneHit], said: Iterable[tuple[tuple[str, ...], Sequence[SceneHit]]], *, together: int
+) -> list[Candidate]:
     """Put two rankings into one order, best first.
 
     Args:
         visual: scenes by what they show, best first.
         said: videos by what is said of them, best first: the words, and those of its scenes that stand for it.
+        together: places by picture that count for a scene which words found, too. While `said` is no longer than that,
+            all of it comes before the scenes further down: more of `visual` only adds to the end.
     """
     found = {scene.scene_id: Candidate(scene, visual_rank=rank) for rank, scene in enumerate(visual, 1)}
+    high = {scene.scene_id: rank for rank, scene in enumerate(visual[:together], 1)}
     for rank, (words, scenes) in enumerate(said, 1):
         for scene in scenes:
-            seen = found.get(scene.scene_id)
-            visual_rank = seen.visual_rank if seen else None
-            found[scene.scene_id] = Candidate(scene, visual_rank, rank, words)
+            found[scene.scene_id] = Candidate(scene, high.get(scene.scene_id), rank, words)
     return sorted(found.values(), key=lambda each: (-each.fused, -each.scene.score, each.scene.scene_id))
 
 

@@ -32,7 +32,7 @@ listen_addresses = ''
 unix_socket_directories = '"{socket}"'
 unix_socket_permissions = 0700
 max_connections = 200
-shared_buffers = 128MB
+shared_buffers = {shared_buffers_mb}MB
 maintenance_work_mem = 128MB
 effective_io_concurrency = 16
 max_wal_size = 1GB
@@ -46,6 +46,11 @@ log_line_prefix = '%m [%p] '
 # Prefect keeps many idle connections; a terminated one must not hold locks for ever.
 idle_in_transaction_session_timeout = 10min
 """
+#: A quarter of the memory, as Postgres' manual advises (19.4.1), bounded: it shares the machine with encoders and ffmpeg.
+_MEMORY_SHARE: Final = 0.25
+_LEAST_BUFFERS_MB, _MOST_BUFFERS_MB = 128, 2048
+#: What a container may use, where this process is in one: cgroup v2 and v1.
+_MEMORY_LIMITS: Final = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
 
 def programs() -> Path:
@@ -130,8 +135,27 @@ def _prepare(folder: Path, account: Account | None, *, durable: bool) -> None:
     _forget_dead(socket / f"{POSTGRES_SOCKET}.lock", folder)
     fsync = "on" if durable else "off"
     (folder / "postgres.conf").write_text(
-        _SETTINGS.format(socket=str(socket).replace("'", "''").replace('"', '""'), fsync=fsync)
+        _SETTINGS.format(
+            socket=str(socket).replace("'", "''").replace('"', '""'),
+            fsync=fsync,
+            shared_buffers_mb=shared_buffers_mb(_memory_bytes()),
+        )
     )
+
+
+def shared_buffers_mb(memory_bytes: int) -> int:
+    """Give how much of the machine's memory caches pages: vectors and their index want to lie there whole."""
+    share = int(memory_bytes * _MEMORY_SHARE) >> 20
+    return min(max(share, _LEAST_BUFFERS_MB), _MOST_BUFFERS_MB)
+
+
+def _memory_bytes() -> int:
+    """Give the memory of this machine, or of the container this process is in."""
+    limits = [psutil.virtual_memory().total]
+    for file in _MEMORY_LIMITS:
+        with suppress(OSError, ValueError):  # not there, or "max"
+            limits.append(int(Path(file).read_text()))
+    return min(limits)
 
 
 def _refuse_foreign(socket: Path, account: Account | None) -> None:

@@ -214,6 +214,54 @@ def test_scenes_that_look_the_same_are_told_once_unless_every_one_is_wanted(
     assert len(found(client, q="a cat", collapse=False)) == 4
 
 
+def test_hundreds_of_copies_do_not_hide_what_lies_behind_them(
+    client: TestClient,
+    settings: Settings,
+    indexed_video: MakeVideo,
+    spec: EncoderSpec,
+    photographs: dict[str, list[float]],
+) -> None:
+    copied = indexed_video(key="copied.mp4", spec=spec, vectors=[photographs["cat"], photographs["cat"]])
+    others = [indexed_video(key=f"{number}.mp4", spec=spec, vectors=far) for number, far in enumerate(_apart(spec, 8))]
+    with transaction(settings.database) as session:
+        session.execute(
+            text(
+                """
+                WITH more AS (
+                    INSERT INTO scene (id, video_id, owner_id, index, start_s, end_s)
+                    SELECT gen_random_uuid(), :video, :owner, number, number, number + 1
+                    FROM generate_series(2, 300) AS number RETURNING id
+                )
+                INSERT INTO scene_embedding (scene_id, encoder_id, owner_id, vector)
+                SELECT more.id, encoder_id, :owner, vector FROM more, (
+                    SELECT encoder_id, vector FROM scene_embedding JOIN scene ON scene.id = scene_id
+                    WHERE video_id = :video LIMIT 1
+                ) AS first
+                """
+            ),
+            {"video": copied, "owner": settings.owner_id},
+        )
+    following: str | None = "/search?q=a+cat&limit=5"
+    pages = []
+    while following:
+        answer = client.get(following)
+        pages.append(answer.json())
+        following = answer.links.get("next", {}).get("url")
+    assert [len(page) for page in pages] == [5, 5, 5, 2]
+    hits = [hit for page in pages for hit in page]
+    assert len(hits[0]["same"]) == 300
+    assert {hit["video_id"] for hit in hits} == {str(copied), *map(str, others)}
+    assert len({hit["scene_id"] for hit in hits}) == 17
+    # Nothing good lies behind the copies, nor is it looked for.
+    assert [hit["scene_id"] for hit in found(client, q="a cat", limit=5, good_only=True)] == [hits[0]["scene_id"]]
+
+
+def _apart(spec: EncoderSpec, pairs: int) -> list[list[list[float]]]:
+    """Draw vectors that look like nothing, two and two."""
+    rows = np.random.default_rng(5).normal(size=(pairs, 2, spec.dim))
+    return (rows / np.linalg.norm(rows, axis=-1, keepdims=True)).tolist()
+
+
 def test_a_picture_finds_scenes_however_it_is_sent_and_bad_ones_are_refused(
     client: TestClient, indexed_video: MakeVideo, spec: EncoderSpec, photographs: dict[str, list[float]]
 ) -> None:

@@ -59,6 +59,8 @@ class FakeService:
     url: str = ""
     #: By first path that begins so: status and body.
     answers: dict[str, tuple[int, Any]] = field(default_factory=dict)
+    #: By target: the next page that its `Link` header names.
+    following: dict[str, str] = field(default_factory=dict)
     asked: list[tuple[str, str]] = field(default_factory=list)
     bodies: list[bytes] = field(default_factory=list)
     uploaded: dict[str, bytes] = field(default_factory=dict)
@@ -106,6 +108,8 @@ def service(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FakeSer
             content = json.dumps(answer).encode()
             self.send_response(status)
             self.send_header("Content-Length", str(len(content)))
+            if following := fake.following.get(self.path):
+                self.send_header("Link", f'<{following}>; rel="next"')
             self.end_headers()
             self.wfile.write(content)
 

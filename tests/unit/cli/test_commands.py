@@ -206,7 +206,22 @@ def test_search_passes_its_filters_on_and_finds_by_picture_and_by_scene(
     service: FakeService, dailies: Dailies, tmp_path: Path
 ) -> None:
     service.answers = {"/search": (200, [hit()]), "/search/image": (200, [hit()]), "/scenes/5a17/similar": (200, [])}
-    dailies("search", "a cat", "--video", VIDEO_ID, "--after", "2026-11-01", "--shorter", "60", "--good", "--every")
+    dailies(
+        "search",
+        "a cat",
+        "--video",
+        VIDEO_ID,
+        "--after",
+        "2026-11-01",
+        "--shorter",
+        "60",
+        "--good",
+        "--every",
+        "--from",
+        "2.5",
+        "--to",
+        "0",
+    )
     method, target = service.asked[-1]
     assert method == "GET"
     assert parse_qs(urlsplit(target).query) == {
@@ -214,6 +229,8 @@ def test_search_passes_its_filters_on_and_finds_by_picture_and_by_scene(
         "limit": ["10"],
         "created_from": ["2026-11-01T00:00:00"],
         "duration_to_s": ["60.0"],
+        "time_from_s": ["2.5"],
+        "time_to_s": ["0.0"],
         "good_only": ["true"],
         "collapse": ["false"],
         "video": [VIDEO_ID],
@@ -224,6 +241,20 @@ def test_search_passes_its_filters_on_and_finds_by_picture_and_by_scene(
     assert service.bodies[-1] == b"a picture"
     dailies("search", "--like", "5a17")
     assert service.asked[-1] == ("GET", "/scenes/5a17/similar?limit=10")
+
+
+def test_search_follows_the_service_to_later_pages(service: FakeService, dailies: Dailies, tmp_path: Path) -> None:
+    service.answers = {"/search": (200, [hit()]), "/search/image": (200, [hit()])}
+    service.following = {"/search?q=a+cat&limit=1": "/search?q=a+cat&limit=1&cursor=x"}
+    ran = dailies("search", "a cat", "--limit", "1", "--page", "2")
+    assert service.asked[-1] == ("GET", "/search?q=a+cat&limit=1&cursor=x")
+    assert "more: --page 3" in ran.out
+    assert next(line for line in ran.out.splitlines() if "film [1]" in line).split()[0] == "2"
+    assert dailies("search", "a cat", "--limit", "1", "--page", "3").out == "no more scenes\n"
+    service.following = {"/search/image?limit=10": "/search/image?limit=10&cursor=y"}
+    (tmp_path / "photo.jpg").write_bytes(b"a picture")
+    assert "more" not in dailies("search", "--image", tmp_path / "photo.jpg", "--page", "2").out
+    assert (service.asked[-1], service.bodies[-1]) == (("POST", "/search/image?limit=10&cursor=y"), b"a picture")
 
 
 @pytest.mark.parametrize(

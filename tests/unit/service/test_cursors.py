@@ -16,7 +16,7 @@ IDS = [UUID(int=number) for number in range(5)]
 
 
 def test_a_place_survives_the_trip_through_the_caller_and_fits_one_search_only():
-    place = Place(NOW, name_of(1, "a cat"), 2, IDS[1])
+    place = Place(NOW, name_of(1, "a cat"), 2, IDS[1], 100)
     assert read(written(place), name_of(1, "a cat")) == place
     for other in (name_of(1, "a dog"), name_of(2, "a cat")):
         with pytest.raises(StaleCursor):
@@ -30,13 +30,13 @@ def test_what_is_no_cursor_is_refused_with_a_sentence(text: str):
 
 
 def test_a_moment_without_a_time_zone_is_no_place():
-    forged = written(Place(NOW.replace(tzinfo=None), "x", 2, IDS[1]))
+    forged = written(Place(NOW.replace(tzinfo=None), "x", 2, IDS[1], 100))
     with pytest.raises(MalformedRequest, match="cursor"):
         read(forged, "x")
 
 
 def test_the_next_page_begins_after_the_last_hit_shown_wherever_it_lies_now():
-    place = Place(NOW, "x", 2, IDS[1])
+    place = Place(NOW, "x", 2, IDS[1], 100)
     assert place.after(IDS) == 2
     assert place.after([UUID(int=9), *IDS]) == 3
     assert place.after([IDS[0], *IDS[2:]]) == 2

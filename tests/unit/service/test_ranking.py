@@ -1,11 +1,13 @@
 """How hits are put in order and told once."""
 
+import datetime as dt
 from uuid import UUID
 
 import numpy as np
 
 from models.nearest import SceneHit
-from service.ranking import collapse, fuse
+from service.ranking import Candidate, collapse
+from service.ranking import fuse as fuse_of
 
 
 def scene(number: int, score: float = 0.5) -> SceneHit:
@@ -18,7 +20,12 @@ def scene(number: int, score: float = 0.5) -> SceneHit:
         score=score,
         title="film",
         poster_key=None,
+        created_at=dt.datetime(2026, 11, 23, tzinfo=dt.UTC),
     )
+
+
+def fuse(visual, said, together: int = 100) -> list[Candidate]:
+    return fuse_of(visual, said, together=together)
 
 
 def numbers(candidates) -> list[int]:
@@ -39,6 +46,16 @@ def test_a_scene_that_both_rankings_name_comes_before_the_best_of_each():
 def test_equal_places_are_told_apart_by_similarity_and_then_by_id_so_that_pages_agree():
     assert numbers(fuse([scene(1, 0.1)], [(("x",), [scene(2, 0.9)])])) == [2, 1]
     assert numbers(fuse([scene(7, 0.5)], [(("x",), [scene(5, 0.5)])])) == [5, 7]
+
+
+def test_a_longer_ranking_by_picture_only_adds_to_the_end():
+    visual = [scene(number, 1 - number / 100) for number in range(20)]
+    said = [(("x",), [scene(15, 0.85), scene(3, 0.97)]), (("x",), [scene(30, 0.1)])]
+    whole = fuse(visual, said, together=5)
+    for depth in (5, 8, 15, 16):
+        part = fuse(visual[:depth], said, together=5)
+        assert part == whole[: len(part)]
+    assert {3, 15, 30} < set(numbers(whole)[:8])
 
 
 def unit(*numbers: float) -> np.ndarray:

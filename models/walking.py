@@ -1,0 +1,121 @@
+"""Is walking a space's vector index worth it, and how far? What the walk needs of the session while it lasts."""
+
+import json
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Final
+
+from sqlalchemy import URL, Executable, Select, func, select, text, true
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.orm import Session
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.expression import ClauseElement
+
+from models.encoder import Encoder
+from models.space_index import vectors_indexed
+
+#: Candidates the index looks at before it gives the first rows (`python -m benchmarks.search`; docs/search.md).
+EF_SEARCH: Final = 600
+#: Scenes that are compared one by one in the time in which the index walks past one.
+SCENES_PER_STEP: Final = 8
+#: Times the steps needed where candidates lie anywhere, after which a walk gives up.
+PATIENCE: Final = 2
+#: Times `work_mem` that a walk may remember, so that it ends by its steps and not before.
+MEMORY: Final = 8
+
+_KNOWN_FOR_S: Final = 60
+_MOST_KNOWN: Final = 10_000
+#: Until when, vectors in the index, candidates: by database, space and owner.
+_known: Final[dict[tuple[URL, int, str | None], tuple[float, int | None, int]]] = {}
+
+
+def steps_worth(session: Session, encoder: Encoder, candidates: Select[Any], wanted: int, whole_of: str | None) -> int:
+    """Give how many scenes a walk may pass before all candidates are compared instead; 0 where that is cheaper at once.
+
+    A walk passes everybody else's scenes, too: to meet those wanted it takes as many steps more as the candidates are
+    fewer than the whole space. Where it takes far more, the candidates lie elsewhere than what is asked for, and what it
+    would bring from there in the end are no longer the nearest of them. The sizes are the planner's guess, and decide
+    what a search costs, never what it finds.
+
+    Args:
+        whole_of: the owner all of whose scenes these are; their number is then kept for a minute.
+    """
+    indexed, expected = _sizes(session, encoder, candidates, whole_of)
+    if indexed is None:
+        return 0
+    needed = max(EF_SEARCH, wanted * indexed // expected)
+    return needed * PATIENCE if needed * SCENES_PER_STEP < expected else 0
+
+
+def _sizes(session: Session, encoder: Encoder, candidates: Select[Any], whole_of: str | None) -> tuple[int | None, int]:
+    """Give about how many vectors the index holds, None without one, and how many candidates there are, at least 1."""
+    key = (session.get_bind().engine.url, encoder.id, whole_of)
+    if whole_of is not None and (kept := _known.get(key)) and kept[0] > time.monotonic():
+        return kept[1:]
+    indexed = vectors_indexed(session, encoder)
+    expected = 1 if indexed is None else max(1, _rows_expected(session, candidates))
+    if whole_of is not None:
+        if len(_known) >= _MOST_KNOWN:
+            _known.clear()
+        _known[key] = (time.monotonic() + _KNOWN_FOR_S, indexed, expected)
+    return indexed, expected
+
+
+@contextmanager
+def walking(session: Session, steps: int) -> Iterator[None]:
+    """Let the queries inside walk a vector index on and on, at most so far; afterwards all is as before."""
+    inside = {
+        "hnsw.ef_search": str(min(EF_SEARCH, steps)),
+        "hnsw.iterative_scan": "relaxed_order",
+        "hnsw.max_scan_tuples": str(steps),
+        "hnsw.scan_mem_multiplier": str(MEMORY),
+        # A plan that sorts by distance reads every vector; only the index gives them in order.
+        "enable_sort": "off",
+    }
+    before = _settings(session, inside)
+    _set_for_transaction(session, inside)
+    try:
+        yield
+    except DBAPIError:
+        raise  # the settings are lost with the transaction
+    except BaseException:
+        _set_for_transaction(session, before)
+        raise
+    _set_for_transaction(session, before)
+
+
+def _settings(session: Session, names: Iterable[str]) -> dict[str, str]:
+    # The type's name loads pgvector, whose settings are unknown to a fresh connection.
+    loaded = text("'[0]'::halfvec IS NOT NULL")
+    return dict(
+        session.execute(select(*(func.current_setting(name).label(name) for name in names)).where(loaded))
+        .mappings()
+        .one()
+    )
+
+
+def _set_for_transaction(session: Session, values: Mapping[str, str]) -> None:
+    session.execute(select(*(func.set_config(name, value, true()) for name, value in values.items())))
+
+
+class _Explained(Executable, ClauseElement):
+    """A statement that is planned, and not run."""
+
+    inherit_cache = False
+
+    def __init__(self, statement: Select[Any]) -> None:
+        self.statement = statement
+
+
+@compiles(_Explained)
+def _explain(element: _Explained, compiler: SQLCompiler, **options: Any) -> str:
+    return f"EXPLAIN (FORMAT JSON) {compiler.process(element.statement, **options)}"
+
+
+def _rows_expected(session: Session, statement: Select[Any]) -> int:
+    """Give how many rows the planner expects of a statement: a look at its statistics, not at the rows."""
+    told = session.connection().execute(_Explained(statement)).scalar_one()
+    plan = json.loads(told) if isinstance(told, str) else told
+    return int(plan[0]["Plan"]["Plan Rows"])
