@@ -15,10 +15,13 @@ from sqlalchemy.orm import Session
 from models.encoder import Encoder, SceneEmbedding
 from models.scene import Scene
 from models.video import Video
-from models.walking import steps_worth, walking
+from models.walking import EF_SEARCH, steps_worth, walking
 
 #: Rows taken from the index beyond those wanted: they come nearly in order, and are sorted afterwards.
 SPARE: Final = 10
+#: Candidates among the first that the index looks at, from which on it may walk further. With fewer they lie elsewhere
+#: than what is asked for; the index would bring enough of them in the end, but not the nearest.
+SURE: Final = 20
 
 
 class SceneHit(BaseModel):
@@ -110,8 +113,13 @@ def nearest(
     if steps is None:
         steps = steps_worth(session, encoder, candidates, limit, owner_id if filters == EVERY_SCENE else None)
     if steps:
-        with walking(session, steps):
-            found = hits_of(session, _walked(candidates, encoder, vector, limit + SPARE))
+        walked = _walked(candidates, encoder, vector, limit + SPARE)
+        with walking(session, min(EF_SEARCH, steps)):
+            found = hits_of(session, walked)
+        if SURE <= len(found) < limit:
+            with walking(session, steps):
+                further = {hit.scene_id: hit for hit in (*found, *hits_of(session, walked))}
+            found = sorted(further.values(), key=lambda hit: -hit.score)
         if len(found) >= limit:
             return found[:limit]
     return hits_of(session, _scanned(candidates, encoder, vector, limit))

@@ -20,8 +20,6 @@ from models.space_index import vectors_indexed
 EF_SEARCH: Final = 600
 #: Scenes that are compared one by one in the time in which the index walks past one.
 SCENES_PER_STEP: Final = 8
-#: Times the steps needed where candidates lie anywhere, after which a walk gives up.
-PATIENCE: Final = 2
 #: Times `work_mem` that a walk may remember, so that it ends by its steps and not before.
 MEMORY: Final = 8
 
@@ -35,9 +33,8 @@ def steps_worth(session: Session, encoder: Encoder, candidates: Select[Any], wan
     """Give how many scenes a walk may pass before all candidates are compared instead; 0 where that is cheaper at once.
 
     A walk passes everybody else's scenes, too: to meet those wanted it takes as many steps more as the candidates are
-    fewer than the whole space. Where it takes far more, the candidates lie elsewhere than what is asked for, and what it
-    would bring from there in the end are no longer the nearest of them. The sizes are the planner's guess, and decide
-    what a search costs, never what it finds.
+    fewer than the whole space. One that gives up was in vain: it may cost as much as the scan that follows, and no more.
+    The sizes are the planner's guess, and decide what a search costs, never what it finds.
 
     Args:
         whole_of: the owner all of whose scenes these are; their number is then kept for a minute.
@@ -46,7 +43,7 @@ def steps_worth(session: Session, encoder: Encoder, candidates: Select[Any], wan
     if indexed is None:
         return 0
     needed = max(EF_SEARCH, wanted * indexed // expected)
-    return needed * PATIENCE if needed * SCENES_PER_STEP < expected else 0
+    return expected // SCENES_PER_STEP if needed * SCENES_PER_STEP < expected else 0
 
 
 def _sizes(session: Session, encoder: Encoder, candidates: Select[Any], whole_of: str | None) -> tuple[int | None, int]:
@@ -65,10 +62,11 @@ def _sizes(session: Session, encoder: Encoder, candidates: Select[Any], whole_of
 
 @contextmanager
 def walking(session: Session, steps: int) -> Iterator[None]:
-    """Let the queries inside walk a vector index on and on, at most so far; afterwards all is as before."""
+    """Let the queries inside walk a vector index so far, `EF_SEARCH` scenes in one look; afterwards all is as before."""
     inside = {
         "hnsw.ef_search": str(min(EF_SEARCH, steps)),
-        "hnsw.iterative_scan": "relaxed_order",
+        # One look alone brings the nearest; going on, and at its end all it has seen, brings whatever was on the way.
+        "hnsw.iterative_scan": "relaxed_order" if steps > EF_SEARCH else "off",
         "hnsw.max_scan_tuples": str(steps),
         "hnsw.scan_mem_multiplier": str(MEMORY),
         # A plan that sorts by distance reads every vector; only the index gives them in order.

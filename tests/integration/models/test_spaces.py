@@ -168,6 +168,20 @@ def test_a_walk_that_gives_up_too_early_is_finished_by_a_scan(database: Database
     assert {hit.title.partition(" ")[0] for hit in found} == {"small"}
 
 
+def test_a_walk_goes_on_only_where_its_first_look_met_enough(database: DatabaseSettings):
+    space = filled(database, {"big": 72, "small": 8})
+    ensure_index(database, space)
+    vector = unit(random.Random(4), SPEC.dim)
+    for owner, limit, walks in (("big", 100, 2), ("small", 20, 1)):
+        with transaction(database) as session:
+            exact = nearest.nearest(session, space, vector, owner_id=owner, limit=limit, steps=SCAN)
+            with index_scans(session, space) as walked:
+                hits = nearest.nearest(session, space, vector, owner_id=owner, limit=limit, steps=40)
+        assert walked == [walks], owner
+        assert [hit.scene_id for hit in hits[:10]] == [hit.scene_id for hit in exact[:10]]
+        assert len(hits) == limit
+
+
 def test_a_walk_leaves_the_settings_of_its_callers_transaction_as_they_were(database: DatabaseSettings):
     names = ("enable_sort", "hnsw.ef_search", "hnsw.iterative_scan", "hnsw.max_scan_tuples", "hnsw.scan_mem_multiplier")
     with transaction(database) as session:
@@ -179,7 +193,9 @@ def test_a_walk_leaves_the_settings_of_its_callers_transaction_as_they_were(data
 
         before = now()
         with walking(session, 7):
-            assert now() == ["off", "7", "relaxed_order", "7", "8"]
+            assert now() == ["off", "7", "off", "7", "8"]
+        with walking(session, 7_000):
+            assert now() == ["off", "600", "relaxed_order", "7000", "8"]
         assert now() == before
         with suppress(KeyError), walking(session, 7):
             raise KeyError
