@@ -1,6 +1,6 @@
 """Videos, scenes and vectors that stand for a library: topics, videos of a topic, scenes of a video."""
 
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, cast
 from uuid import UUID
 
 import numpy as np
@@ -73,7 +73,7 @@ def fill(settings: DatabaseSettings, rows: Rows) -> None:
     """Write scenes with their videos and vectors."""
     raw = engine_for(settings).raw_connection()
     try:
-        _copy(raw.driver_connection, rows)
+        _copy(cast("psycopg.Connection", raw.driver_connection), rows)
         raw.commit()
     finally:
         raw.close()
@@ -99,10 +99,10 @@ def _copy(connection: psycopg.Connection, rows: Rows) -> None:
     register_vector(connection)
     cursor = connection.cursor()
     with cursor.copy("COPY video (id, owner_id, title, status, indexed_at, duration_s) FROM STDIN") as written:
-        for number, video in enumerate(rows.video_ids):
-            scene = number * SCENES_PER_VIDEO
-            owner, length = str(rows.owners[scene]), float(rows.lengths_s[scene])
-            written.write_row((video, owner, f"film {number}", "indexed", "now", length))
+        for number, video_id in enumerate(rows.video_ids):
+            first = number * SCENES_PER_VIDEO
+            owner, length = str(rows.owners[first]), float(rows.lengths_s[first])
+            written.write_row((video_id, owner, f"film {number}", "indexed", "now", length))
     owners = rows.owners.tolist()
     with cursor.copy("COPY scene (id, video_id, owner_id, index, start_s, end_s) FROM STDIN") as written:
         for number, (scene, owner) in enumerate(zip(rows.ids, owners, strict=True)):
