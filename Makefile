@@ -62,7 +62,7 @@ chaos: $(READY) ## every long test, 2,000 broken films, then the real stack for 
 	$(BIN)/python -m tests.hostile
 	$(BIN)/python -m tests.chaos --crash-points --chunks 20 --backfill 200 --recovery $(ARGS)
 
-rehearse: $(READY) ## play docker-compose.yml through without an engine: start, kill each part, ingest again
+rehearse: $(READY) ## play docker-compose.yml through without an engine: start, kill each part, ingest again; also in .ci/run
 	$(BIN)/python -m pytest tests/rehearsal $(ARGS)
 
 bench: $(READY) ## every benchmark; see benchmarks/README.md

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -160,6 +161,12 @@ def test_settings_exist_and_agree_with_the_embedded_stack_about_prefect():
             kind = Settings.model_fields[group].annotation
             assert not field or field in getattr(kind, "model_fields", {}), name
         assert not any(word in name for word in ("SECRET", "TOKEN", "PASSWORD", "AUTH")), name
+
+
+def test_every_file_of_the_image_that_is_named_is_in_the_tree():
+    named = [n for path in FOLDER.rglob("*") if path.is_file() for n in re.findall(r"=/app/(\S+)", path.read_text())]
+    assert len(named) == 3
+    assert not [name for name in named if not (ROOT / name).is_file()]
 
 
 def test_the_work_pool_of_the_settings_is_what_bootstrap_makes():
