@@ -2,9 +2,10 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+KUBERNETES := $(VENV)/kubernetes
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo test unit chaos rehearse env up down lint types arch fmt bench clean purge
+.PHONY: help setup kubernetes demo test unit chaos rehearse env up down lint types arch fmt bench clean purge
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -16,6 +17,12 @@ $(READY): pyproject.toml
 	touch $@
 
 setup: $(READY) ## install everything into .venv
+
+# Apart, because Prefect imports it at the start of every run; it sees the packages of .venv.
+kubernetes: $(READY) ## install what tests/unit/deployments/test_k8s.py needs
+	$(BIN)/python -m venv $(KUBERNETES)
+	$(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))" > "$$($(KUBERNETES)/bin/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")/dailies.pth"
+	$(BIN)/python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['optional-dependencies']['kubernetes'])" | xargs $(KUBERNETES)/bin/python -m pip install --quiet --disable-pip-version-check
 
 env: $(READY) ## write the secrets that docker-compose.yml needs to .env; what is there stays
 	$(BIN)/python -m deployments.compose.env
@@ -55,7 +62,7 @@ chaos: $(READY) ## every long test, 2,000 broken films, then the real stack for 
 	$(BIN)/python -m tests.hostile
 	$(BIN)/python -m tests.chaos --crash-points --chunks 20 --backfill 200 --recovery $(ARGS)
 
-rehearse: $(READY) ## play docker-compose.yml through without an engine: start, kill each part, ingest again
+rehearse: $(READY) ## play docker-compose.yml through without an engine: start, kill each part, ingest again; also in .ci/run
 	$(BIN)/python -m pytest tests/rehearsal $(ARGS)
 
 bench: $(READY) ## every benchmark; see benchmarks/README.md

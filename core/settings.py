@@ -130,6 +130,7 @@ class MediaSettings(Group):
     ffmpeg: Path | None = Field(None, description="ffmpeg binary; default: PATH, then the bundled wheel")
     ffprobe: Path | None = Field(None, description="ffprobe binary; default: PATH, then the bundled wheel")
     threads: int = Field(0, ge=0, description="threads per media process; 0 lets ffmpeg choose")
+    cores: int = Field(0, ge=0, description="cores that the chunks of a run share; 0: those this process may use")
     stall_timeout: dt.timedelta = Field(
         dt.timedelta(seconds=60), description="end a media process that makes no progress for this long"
     )

@@ -12,7 +12,7 @@ from core.errors import MissingDependency
 from core.settings import Settings
 from core.values import Ticket
 from tasks import scratch
-from tasks.transcoding import CHUNKS_AT_ONCE
+from tasks.transcoding import chunks_at_once
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -26,7 +26,7 @@ def task_runner() -> TaskRunner[Any]:
     """
     settings = Settings()
     if settings.task_runner == "threads":
-        return ThreadPoolTaskRunner(max_workers=CHUNKS_AT_ONCE)
+        return ThreadPoolTaskRunner(max_workers=chunks_at_once(settings.media))
     if not settings.dask.address:
         raise MissingDependency("DAILIES_TASK_RUNNER=dask needs DAILIES_DASK__ADDRESS, such as tcp://dask:8786.")
     try:

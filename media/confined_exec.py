@@ -19,7 +19,8 @@ import struct
 import sys
 from typing import Any
 
-#: Names of layers, the parent's number, limits, the paths that may be read, written and run, and one that may not.
+#: Names of layers, the parent's number, limits, the paths that may be read, written, run and driven as devices, and
+#: one that may not be read.
 Policy = dict[str, Any]
 
 PR_SET_PDEATHSIG, PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS = 1, 22, 38
@@ -109,7 +110,7 @@ def no_new_privs(_: Policy) -> None:
 
 
 def landlock(policy: Policy) -> None:
-    """Open the system and the inputs for reading, the output folder for writing, and nothing else."""
+    """Open the system and the inputs for reading, the output folder for writing, devices that are named, and nothing else."""
     call = libc().syscall
     abi = checked(call(LANDLOCK_CREATE, None, ctypes.c_size_t(0), LANDLOCK_VERSION_FLAG), "landlock")
     files = (1 << 13) - 1
@@ -127,6 +128,7 @@ def landlock(policy: Policy) -> None:
     grants = [(path, FS_EXECUTE | FS_READ | FS_READ_DIR) for path in (*SYSTEM, *policy["programs"])]
     grants += [(path, FS_READ | FS_READ_DIR) for path in policy["read"]]
     grants += [(path, writing) for path in policy["write"]] + [("/dev/null", FS_READ | FS_WRITE)]
+    grants += [(path, FS_READ | FS_WRITE | FS_IOCTL_DEV) for path in policy["devices"]]
     for path, access in grants:
         try:
             handle = os.open(path, os.O_PATH | os.O_CLOEXEC)
@@ -134,7 +136,7 @@ def landlock(policy: Policy) -> None:
             continue  # not on this machine, so nothing to open
         possible = files
         if not stat.S_ISDIR(os.fstat(handle).st_mode):
-            possible &= FS_EXECUTE | FS_READ | FS_WRITE | FS_TRUNCATE
+            possible &= FS_EXECUTE | FS_READ | FS_WRITE | FS_TRUNCATE | FS_IOCTL_DEV
         rule = struct.pack("=Qi", access & possible, handle)
         checked(call(LANDLOCK_ADD_RULE, rules, LANDLOCK_PATH_BENEATH, rule, 0), f"landlock_add_rule {path}")
         os.close(handle)

@@ -5,9 +5,10 @@ import logging
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Final
@@ -30,6 +31,15 @@ _LIMITS: Final = {
     "RLIMIT_CORE": 0,
     "RLIMIT_CPU": 48 * 3600,
 }
+#: What the driver of a GPU looks at: its own facts, the process it is in, and where cards and memory are.
+_GPU_READS: Final = (
+    "/proc/driver/nvidia",
+    "/proc/devices",
+    "/proc/self",
+    "/sys/bus/pci/devices",
+    *sorted(str(path) for path in Path("/sys/devices").glob("pci*")),
+    "/sys/devices/system/node",
+)
 _SENTENCES: Final = {
     LayerName.PARENT_DEATH: "a killed worker takes its media processes along",
     LayerName.RLIMITS: "memory, file size and open files of a media process are bounded",
@@ -58,7 +68,7 @@ def layers() -> tuple[Layer, ...]:
         MissingDependency: what tries them does not run here (permanent).
     """
     with NamedTemporaryFile() as outside:
-        policy = _policy([name.value for name in KERNEL_LAYERS], read=(), write=(), programs=(), outside=outside.name)
+        policy = _policy([name.value for name in KERNEL_LAYERS], outside=outside.name)
         said = _probed(policy)
     found = tuple(_layer(name, said.get(name.value, "the probe says nothing")) for name in KERNEL_LAYERS)
     for layer in found:
@@ -90,14 +100,19 @@ def _probed(policy: str) -> dict[str, str]:
 def confined(argv: Sequence[str], cwd: Path | None) -> list[str]:
     """Build the command that starts a program in the jail.
 
-    What begins with `file:` among the arguments may be read, `cwd` may be written.
+    What begins with `file:` among the arguments may be read, `cwd` may be written. An encoder on a GPU gets its
+    devices, and no bound on addresses: CUDA reserves many times what it uses.
     """
     wanted = [layer.name for layer in layers() if layer.active and is_on(layer.name)]
+    read = [arg.removeprefix("file:") for arg in argv[1:] if arg.startswith("file:/")]
+    on_gpu = any(option.startswith("-c:v") and name.endswith("_nvenc") for option, name in pairwise(argv))
     policy = _policy(
         wanted,
-        read=[arg.removeprefix("file:") for arg in argv[1:] if arg.startswith("file:/")],
+        read=[*read, *_GPU_READS] if on_gpu else read,
         write=[str(cwd)] if cwd else [],
         programs=_of_program(Path(argv[0])),
+        devices=gpu_devices() if on_gpu else [],
+        limits={name: value for name, value in _LIMITS.items() if not on_gpu or name != "RLIMIT_AS"},
     )
     return [*_prefix(), policy, *argv]
 
@@ -108,22 +123,35 @@ def _of_program(program: Path) -> list[str]:
     return sorted({str(program), str(lies), *(str(folder / "lib") for folder in lies.parents[:2])})
 
 
+def gpu_devices(folder: Path = Path("/dev")) -> list[str]:
+    """Name the devices of NVIDIA's driver that are here."""
+    return sorted(str(path) for name in ("nvidiactl", "nvidia[0-9]*", "nvidia-uvm*") for path in folder.glob(name))
+
+
 def _prefix() -> list[str]:
     # -I and -S: nothing from the environment, no site packages; a quarter of a normal start.
     return [sys.executable, "-I", "-S", str(_SCRIPT)]
 
 
 def _policy(
-    names: Sequence[str], *, read: Sequence[str], write: Sequence[str], programs: Sequence[str], outside: str = ""
+    names: Sequence[str],
+    *,
+    read: Sequence[str] = (),
+    write: Sequence[str] = (),
+    programs: Sequence[str] = (),
+    devices: Sequence[str] = (),
+    limits: Mapping[str, int] | None = None,
+    outside: str = "",
 ) -> str:
     return json.dumps(
         {
             "layers": list(names),
             "parent": os.getpid(),
-            "limits": _LIMITS,
+            "limits": dict(_LIMITS if limits is None else limits),
             "read": list(read),
             "write": list(write),
             "programs": list(programs),
+            "devices": list(devices),
             "outside": outside,
             "ends_on_refusal": ends_on_refusal(),
         }

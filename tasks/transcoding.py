@@ -9,10 +9,11 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from core import faults
-from core.settings import Settings, get_settings
+from core.settings import MediaSettings, Settings, get_settings
 from core.stages import Part, Stage
 from core.values import Sound, Stream, Ticket, ValidatedSource
 from media.chunks import ChunkPieces, PlannedChunk, chunks_for, encode_chunk, most_bytes
+from media.cores import cores_for
 from media.hls import AUDIO, media_playlist, track_of
 from media.ladder import rungs_for
 from media.sound import encode_audio
@@ -26,10 +27,12 @@ from tasks.progress import told
 from tasks.retries import JITTER, STORES, is_transient
 from tasks.stage import current_entry, of_stage, stage_task
 
-_CORES: Final = os.cpu_count() or 1
-#: Chunks of one run that are encoded at a time; two at least, so that one's end does not leave cores idle.
-CHUNKS_AT_ONCE: Final = max(2, _CORES // 4)
 PLAYLIST_TYPE: Final = "application/vnd.apple.mpegurl"
+
+
+def chunks_at_once(settings: MediaSettings) -> int:
+    """Say how many chunks of one run are encoded at a time; two at least, so that one's end leaves no cores idle."""
+    return max(2, cores_for(settings) // 4)
 
 
 @task(
@@ -159,7 +162,10 @@ def _stored(ticket: Ticket, name: str, path: Path) -> Stream:
 
 def _tools(settings: Settings, chunk: PlannedChunk) -> Tools:
     """Share the cores between the chunks that are encoded side by side; a whole source has them all."""
-    tools = find_tools(settings.media)
-    if tools.threads or chunk.is_whole:
+    tools, cores = find_tools(settings.media), cores_for(settings.media)
+    if tools.threads:
         return tools
-    return replace(tools, threads=max(1, _CORES // CHUNKS_AT_ONCE))
+    if not chunk.is_whole:
+        return replace(tools, threads=max(1, cores // chunks_at_once(settings.media)))
+    # ffmpeg knows no quota: it chooses for itself only where the whole machine is ours.
+    return tools if cores == os.cpu_count() else replace(tools, threads=cores)

@@ -13,7 +13,7 @@ import httpx
 from core.settings import MediaSettings
 from media.tools import find_tools
 from storage import keys
-from tasks.transcoding import CHUNKS_AT_ONCE
+from tasks.transcoding import chunks_at_once
 from tests.chaos.rig import Rig, rig, soon
 
 CHUNKS = 8
@@ -118,7 +118,7 @@ def judge(running: Rig, video: dict[str, Any], kept: int) -> str | None:
         return f"{kept} chunks were finished, {len(reused)} were reused"
     if len({part for part, _, _ in found}) != CHUNKS:
         return f"not {CHUNKS} chunks: {found}"
-    if len(again := executed_again(found)) > CHUNKS_AT_ONCE:
+    if len(again := executed_again(found)) > chunks_at_once(MediaSettings()):
         return f"more than were in flight are redone: {again}"
     twice = any(found.count((part, "done", attempt)) > 1 for part, _, attempt in found)
     # They are removed after the commit that makes the video indexed.

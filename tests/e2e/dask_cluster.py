@@ -24,6 +24,8 @@ AGREED = {
     "DAILIES_SHOTS__DETECTOR": "fast",
 }
 DASK = (sys.executable, "-m", "dask")
+#: What docker-compose.yml and docs/deployment.md give a worker, too.
+AS_DEPLOYED = ("--memory-limit", "0", "--no-nanny")
 
 
 class Cluster:
@@ -61,8 +63,9 @@ class Cluster:
         """Start a worker that has one core, and wait until the scheduler knows it."""
         own = {"DAILIES_SCRATCH": str(self.scratch(name))}
         words = ("worker", self.address, "--name", name, "--nthreads", "1", "--resources", "CPU=1")
-        places = ("--local-directory", str(self.folder / f"dask-{name}"), "--no-dashboard", "--no-nanny")
-        self.workers[name] = self._start(name, {**self.live.environment, **self._agreed, **own}, *words, *places)
+        places = ("--local-directory", str(self.folder / f"dask-{name}"), "--no-dashboard")
+        environment = {**self.live.environment, **self._agreed, **own}
+        self.workers[name] = self._start(name, environment, *words, *places, *AS_DEPLOYED)
         cores = sorted(os.sched_getaffinity(0))
         psutil.Process(self.workers[name].pid).cpu_affinity([cores[core % len(cores)]])
         wait_for(lambda: name in self.names(), f"worker {name} is known to the scheduler", 60)

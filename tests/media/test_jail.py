@@ -1,16 +1,22 @@
 """Attacks, each with every single layer taken away: another one must hold."""
 
+import json
 import socket
+import subprocess
+import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from core.errors import EncoderRejected, EncoderStalled, InvalidMedia, MissingDependency
-from core.settings import LimitSettings
+from core.settings import LimitSettings, MediaSettings
+from core.values import Rung
 from media import jail, launcher
 from media.allowed import file_arg, guard_args
 from media.layers import KERNEL_LAYERS, LayerName, without
+from media.rung_encoders import rung_args
 from media.validation import inspect
 
 ACTIVE = {layer.name for layer in jail.layers() if layer.active}
@@ -115,6 +121,56 @@ def test_a_link_in_the_output_folder_leads_nowhere(tmp_path):
     (inside / "link").symlink_to(secret)
     with pytest.raises(EncoderRejected, match="Permission denied"):
         shell("cat link", cwd=inside)
+
+
+def policy_of(argv: list[str]) -> dict[str, Any]:
+    return json.loads(jail.confined(argv, Path("/work"))[4])
+
+
+def rung(encoder: str) -> list[str]:
+    return rung_args(
+        Rung(name="360", width=640, height=360, crf=23, max_bitrate_kbps=800), MediaSettings(encoder=encoder)
+    )
+
+
+def test_an_encoder_on_the_gpu_gets_its_devices_and_address_space_and_nothing_else():
+    usual = policy_of(["/usr/bin/ffmpeg", "-i", "file:/in_nvenc", *rung("libx264"), "out"])
+    gpus = policy_of(["/usr/bin/ffmpeg", "-i", "file:/in_nvenc", *rung("h264_nvenc"), "out"])
+    assert usual["devices"] == []
+    assert gpus["devices"] == jail.gpu_devices()
+    assert usual["limits"]["RLIMIT_AS"] > 0
+    assert gpus["limits"] == {name: value for name, value in usual["limits"].items() if name != "RLIMIT_AS"}
+    assert usual["read"] == ["/in_nvenc"]
+    more = set(gpus["read"]) - set(usual["read"])
+    assert "/proc/driver/nvidia" in more
+    assert all(path.startswith(("/proc/", "/sys/bus/pci/", "/sys/devices/")) for path in more)
+    assert {name: gpus[name] for name in ("layers", "write", "programs")} == {
+        name: usual[name] for name in ("layers", "write", "programs")
+    }
+
+
+def test_the_devices_of_a_gpu_are_its_drivers_alone(tmp_path):
+    theirs = {"nvidia0", "nvidia12", "nvidiactl", "nvidia-uvm", "nvidia-uvm-tools"}
+    for name in theirs | {"nvidia-modeset", "null", "sda", "nvram"}:
+        (tmp_path / name).touch()
+    assert {Path(path).name for path in jail.gpu_devices(tmp_path)} == theirs
+
+
+@needs_landlock
+@pytest.mark.parametrize(
+    ("devices", "said"),
+    [([], "Permission denied"), (["/dev/full"], "Inappropriate ioctl")],  # the driver's own word: we came through to it
+    ids=["not named", "named"],
+)
+def test_a_device_is_driven_only_when_it_is_named(devices, said):
+    drive = "import fcntl; fcntl.ioctl(open('/dev/full', 'r+b', buffering=0), 1)"
+    python = Path(sys.executable).resolve()
+    *start, policy, _ = jail.confined([str(python)], None)
+    given = json.loads(policy)
+    given |= {"devices": devices, "programs": [*given["programs"], str(python.parents[1])]}
+    argv = [*start, json.dumps(given), python, "-I", "-S", "-c", drive]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
+    assert said in done.stderr
 
 
 def test_memory_is_bounded(tmp_path):

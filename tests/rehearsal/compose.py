@@ -14,6 +14,7 @@ import yaml
 
 from tests.rehearsal.errors import RehearsalFailed
 
+ROOT = Path(__file__).parents[2]
 #: Addresses that mean "this container" inside one.
 OWN = re.compile(r"\b(?:127\.0\.0\.1|0\.0\.0\.0|localhost)\b")
 SECONDS = re.compile(r"(?:(\d+)m)?(?:(\d+)s)?")
@@ -103,14 +104,20 @@ class Network:
         return cls({name: f"{subnet}.{number}" for number, name in enumerate(names, 2)}, elsewhere)
 
     def placed(self, container: Container, folder: Path) -> Container:
-        """Translate a container's words: addresses for names, folders of its own for /scratch and /tmp."""
+        """Translate a container's words: addresses for names, this tree for /app, folders of its own for the others.
+
+        Raises:
+            RehearsalFailed: a file of /app is not in the tree.
+        """
 
         def translate(text: str) -> str:
             for place, real in self.elsewhere.items():
                 text = re.sub(rf"(?<![\w.-]){re.escape(place)}(?!\d)", real, text)
             for name, address in self.addresses.items():
                 text = re.sub(rf"(?<=[@/]){re.escape(name)}(?=:\d)|^{re.escape(name)}(?=:\d+$)", address, text)
-            return re.sub(r"^/(?=(scratch|tmp)\b)", f"{folder}/", text)
+            if text.startswith("/app/"):
+                return _in_tree(container.name, text)
+            return re.sub(r"^/(?=(scratch|tmp|models)\b)", f"{folder}/", text)
 
         def own(text: str) -> str:
             return OWN.sub(self.addresses[container.name], text)
@@ -139,6 +146,13 @@ class Network:
         if key == "DAILIES_STORAGE__PUBLIC_ENDPOINT":
             return self.elsewhere["store:9000"]
         return None
+
+
+def _in_tree(name: str, text: str) -> str:
+    path = ROOT / text.removeprefix("/app/")
+    if not path.exists():
+        raise RehearsalFailed(f"{name}: {text} is not in the image")
+    return str(path)
 
 
 def mutated(file: Path, target: Path, old: str, new: str) -> Path:

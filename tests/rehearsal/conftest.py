@@ -18,8 +18,8 @@ from deployments.compose import env
 from deployments.embedded.account import account_for_postgres, closed_folders, give
 from storage.client import ObjectStore
 from tests.rehearsal import stand_ins
-from tests.rehearsal.compose import Container, HealthCheck, Network, read
-from tests.rehearsal.engine import ROOT, Engine, Running
+from tests.rehearsal.compose import ROOT, Container, HealthCheck, Network, read
+from tests.rehearsal.engine import Engine, Running
 
 FILE = ROOT / "docker-compose.yml"
 
@@ -44,6 +44,8 @@ def rehearsed(file: Path, *, deadline_s: float) -> Iterator[Rehearsal]:
     engine = None
     try:
         env.write(folder / ".env")
+        with (folder / ".env").open("a") as settings:
+            settings.write("DAILIES_EVENTS__TARGET=\n")  # the stand-in keeps no document of subscriptions
         containers = read(file, folder / ".env")
         ports = stand_ins.store_ports()
         network = Network.of(list(containers), {"store:9000": f"127.0.0.1:{ports['s3.port']}"})
@@ -77,10 +79,9 @@ def _running(container: Container, network: Network, ports: dict[str, int], fold
         return Running(placed, stand_ins.redis_argv(placed, address, place), place)
     if container.name == "store":
         argv = stand_ins.make_store(container, ports, place, network.addresses["service"])
-        # The stand-in has no `mc`, and keeps no document of subscriptions: it is told of its webhook in a file.
+        # The stand-in has no `mc`; of its webhook it is told in a file.
         ready = ("python", "-m", "deployments.compose.healthy", f"http://127.0.0.1:{ports['s3.port']}/healthz")
         return Running(replace(placed, health=HealthCheck(ready, 5, 5, 24)), argv, place)
-    placed = replace(placed, environment={k: v for k, v in placed.environment.items() if k != "DAILIES_EVENTS__TARGET"})
     # As in the image: an account that may change nothing but its scratch and temporary folders.
     account = account_for_postgres()
     if any(closed_folders(needed) for needed in (ROOT, Path(sys.executable).resolve())):

@@ -13,14 +13,16 @@ from threading import Event
 
 import psutil
 
-from tests.rehearsal.compose import Container
+from tests.conftest import PATIENCE
+from tests.rehearsal.compose import ROOT, Container
 from tests.rehearsal.errors import RehearsalFailed
 
-ROOT = Path(__file__).parents[2]
 #: Docker doubles its delay from 100 ms; a rehearsal kills each part once.
 RESTART_AFTER_S = 0.3
 #: A container that ended this often before it was ever healthy will not mend by itself.
 STARTS_AT_MOST = 4
+#: A container without a health check works when it has lived so long, and is connected to what it works with.
+SETTLES_AFTER_S = 5
 
 
 class Running:
@@ -34,6 +36,9 @@ class Running:
         self.folder = folder
         self.account = account
         self.starts = 0
+        self.started_at = 0.0
+        #: What the last health check said.
+        self.said = ""
         self.process: subprocess.Popen[bytes] | None = None
         self.lock = threading.Lock()
         self.is_wanted = True
@@ -62,6 +67,7 @@ class Running:
             if not self.is_wanted:
                 return
             self.starts += 1
+            self.started_at = time.monotonic()
             uid, gid = self.account or (None, None)
             self.process = subprocess.Popen(
                 self.argv,
@@ -117,7 +123,7 @@ class Running:
         """Ask once, with the health check of the file."""
         check = self.container.health
         if check is None:
-            return self.process is not None and self.process.poll() is None
+            return self._is_settled()
         word, *rest = check.command
         program = programs.get(word) or shutil.which(word, path=self.environment["PATH"])
         if program is None:
@@ -128,16 +134,28 @@ class Running:
                 env=self.environment,
                 cwd=ROOT if self.container.is_ours else self.folder,
                 capture_output=True,
-                timeout=check.timeout_s,
+                text=True,
+                timeout=check.timeout_s * PATIENCE,
                 check=False,
             )
         except subprocess.TimeoutExpired:
+            self.said = "no answer in time"
             return False
+        self.said = done.stderr
         return done.returncode == 0
+
+    def _is_settled(self) -> bool:
+        if self.process is None or time.monotonic() - self.started_at < SETTLES_AFTER_S:
+            return False
+        with suppress(psutil.NoSuchProcess):
+            found = psutil.Process(self.process.pid).net_connections("tcp")
+            return any(connection.status == psutil.CONN_ESTABLISHED for connection in found)
+        return False
 
     def explain(self) -> str:
         text = self.log.read_text(errors="replace") if self.log.exists() else ""
-        return f"the end of {self.container.name}'s log:\n{text[-1500:]}"
+        asked = f"its health check said: {self.said}\n" if self.said else ""
+        return f"{asked}the end of {self.container.name}'s log:\n{text[-1500:]}"
 
 
 class Engine:
@@ -156,7 +174,7 @@ class Engine:
             RehearsalFailed: one did not become what another one waits for; the end of its log is in the message.
         """
         self._keeper.start()
-        deadline = time.monotonic() + deadline_s
+        deadline = time.monotonic() + deadline_s * PATIENCE
         waiting = dict(self.running)
         while waiting:
             for name, one in list(waiting.items()):
@@ -169,17 +187,29 @@ class Engine:
                 [n for w in waiting.values() for n in w.container.depends_on],
             )
         for name in self.running:
-            self.wait_healthy(name, max(deadline - time.monotonic(), 1))
+            self.wait_healthy(name, max(deadline - time.monotonic(), 1) / PATIENCE, starts=1)
 
-    def wait_healthy(self, name: str, deadline_s: float) -> None:
-        """Wait until a lasting container passes its health check, or a one-shot is done."""
-        one, deadline = self.running[name], time.monotonic() + deadline_s
-        while not (one.is_done if self._is_one_shot(one) else one.is_healthy(self.programs)):
+    def wait_healthy(self, name: str, deadline_s: float, *, starts: int) -> None:
+        """Wait until a lasting container passes its health check, or a one-shot is done.
+
+        Args:
+            starts: how often it was started for a reason; without a health check, one more says that it ended by itself.
+        """
+        one, deadline = self.running[name], time.monotonic() + deadline_s * PATIENCE
+        if self._is_one_shot(one):
+            while not one.is_done:
+                self._pause(deadline, f"{name} is not done", [name])
+            return
+        while True:
+            if one.container.health is None and one.starts > starts:
+                raise RehearsalFailed(f"{name} ended by itself\n{one.explain()}")
+            if one.is_healthy(self.programs):
+                return
             self._pause(deadline, f"{name} is not healthy", [name])
 
     def wait_started(self, name: str, times: int, deadline_s: float) -> None:
         """Wait until a container was started this often."""
-        deadline = time.monotonic() + deadline_s
+        deadline = time.monotonic() + deadline_s * PATIENCE
         while self.running[name].starts < times:
             self._pause(deadline, f"{name} was not started again", [name])
 

@@ -90,6 +90,7 @@ TABLE = [
     ("encoder.canaries", False, set()),
     ("encoder.golden", "golden.json", set()),
     ("media.threads", 3, set()),
+    ("media.cores", 3, set()),
     ("media.stall_timeout", dt.timedelta(seconds=5), set()),
     ("media.chunk_s", 30, set()),
     ("storage.endpoint", "elsewhere:1", set()),

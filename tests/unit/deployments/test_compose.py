@@ -1,10 +1,12 @@
 """docker-compose.yml as a document: what would rot unseen where no Docker engine is."""
 
+import os
 import re
 import shutil
 import stat
 import subprocess
 import sys
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from core.agreed import EVENTS_PATH
 from core.settings import Settings
 from deployments.compose import env
 from deployments.embedded.workflow import CLIENT, SERVER
+from tests.e2e.dask_cluster import AS_DEPLOYED
 
 ROOT = Path(__file__).parents[3]
 FILE = ROOT / "docker-compose.yml"
@@ -112,27 +115,74 @@ def test_env_file_that_is_there_is_completed_and_never_changed(tmp_path: Path) -
     assert env.write(path) == ()
 
 
-def test_compose_accepts_the_file_with_secrets_and_names_what_is_missing_without(tmp_path: Path) -> None:
-    compose = shutil.which("docker-compose")
-    if compose is None:
-        pytest.skip("docker-compose is not installed; `apt-get install docker-compose` brings it (no engine is needed)")
-    env.write(tmp_path / ".env")
+def program(name: str, how: str) -> str:
+    """Find a program; where every change is checked it must be there."""
+    found = shutil.which(name, path=f"{Path(sys.executable).parent}:/usr/bin:/usr/local/bin")
+    if found is None:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(f"{name} is not installed; {how}")
+    return found
 
-    def config(file: Path) -> subprocess.CompletedProcess[str]:
+
+def test_compose_accepts_the_file_with_secrets_and_names_the_one_that_is_missing(tmp_path: Path) -> None:
+    compose = program("docker-compose", "`apt-get install docker-compose` brings it (no engine is needed)")
+    file = tmp_path / ".env"
+    env.write(file)
+    lines = file.read_text().splitlines(keepends=True)
+
+    def config() -> subprocess.CompletedProcess[str]:
         argv = [compose, "--env-file", str(file), "--file", str(FILE), "config", "--quiet"]
         return subprocess.run(argv, capture_output=True, text=True, env={"PATH": "/usr/bin:/bin"}, check=False)
 
-    assert config(tmp_path / ".env").returncode == 0
-    (tmp_path / "empty").write_text("")
-    refused = config(tmp_path / "empty")
-    assert refused.returncode != 0
-    assert "run make env" in refused.stderr
+    accepted = config()
+    assert accepted.returncode == 0, accepted.stderr
+    for missing in env.SECRETS:
+        file.write_text("".join(line for line in lines if not line.startswith(f"{missing}=")))
+        refused = config()
+        assert refused.returncode != 0, missing
+        assert re.search(rf"\b{missing}\b", refused.stderr), refused.stderr
+        assert "run make env" in refused.stderr
+
+
+def test_each_image_is_built_by_one_service(services: dict[str, dict[str, Any]]) -> None:
+    images = [service["image"] for service in services.values() if "build" in service]
+    assert sorted(images) == sorted({s["image"] for s in services.values() if s["image"].startswith("dailies:")})
+
+
+def test_what_does_the_work_is_bounded_and_keeps_what_it_downloads(services: dict[str, dict[str, Any]]) -> None:
+    for name in ("worker", "worker-gpu", "dask-worker"):
+        assert {"mem_limit", "cpus", "pids_limit"} <= services[name].keys(), name
+    for name in ("service", "worker", "worker-gpu", "dask-worker"):
+        assert f"models:{services[name]['environment']['HF_HOME']}" in services[name]["volumes"], name
+
+
+def test_a_worker_for_a_gpu_asks_for_one(services: dict[str, dict[str, Any]]) -> None:
+    # An empty value would override the image's own.
+    given = {name: services[name]["environment"]["DAILIES_ENCODER__DEVICE"] for name in ("worker", "worker-gpu")}
+    assert given == {"worker": "${DAILIES_ENCODER__DEVICE:-}", "worker-gpu": "${DAILIES_ENCODER__DEVICE:-cuda}"}
+
+
+def test_dask_workers_are_started_alike_here_in_the_docs_and_in_the_tests(services: dict[str, dict[str, Any]]) -> None:
+    alike = " ".join(AS_DEPLOYED)
+    documented = re.findall(r"^dask worker .*", (ROOT / "docs" / "deployment.md").read_text(), re.MULTILINE)
+    assert documented
+    for command in (*documented, " ".join(services["dask-worker"]["command"])):
+        assert alike in command
+
+
+@pytest.mark.parametrize("path", [".env", "deployments/k8s/base/secrets.env", "deployments/x/.env"])
+def test_no_secret_enters_the_image(path: str) -> None:
+    outcome = False
+    for line in (ROOT / ".dockerignore").read_text().split():
+        bare = line.removeprefix("!").removeprefix("**/")
+        candidates = [Path(path), *Path(path).parents]
+        names = [one.name if "**/" in line else str(one) for one in candidates]
+        if any(fnmatch(name, bare) for name in names):
+            outcome = not line.startswith("!")  # the last one that matches decides
+    assert outcome
 
 
 def test_dockerfile_passes_the_linter() -> None:
-    hadolint = shutil.which("hadolint", path=f"{Path(sys.executable).parent}:/usr/bin:/usr/local/bin")
-    if hadolint is None:
-        pytest.skip("hadolint is not installed; `make setup` brings it on Linux x86-64")
+    hadolint = program("hadolint", "`make setup` brings it on Linux x86-64")
     done = subprocess.run([hadolint, ROOT / "deployments/Dockerfile"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
 
@@ -156,7 +206,7 @@ def test_every_setting_reaches_our_containers_from_env(ours: dict[str, dict[str,
     settings = set(re.findall(r"^\| `(DAILIES_[A-Z_]+)`", (ROOT / "docs" / "settings.md").read_text(), re.MULTILINE))
     assert "DAILIES_MEDIA__ENCODER" in settings
     raw = FILE.read_text()
-    assert not {name for name in settings - DECIDED if f"${{{name}:" not in raw}
+    assert not {name for name in settings - DECIDED if not re.search(rf"\$\{{{name}:?[-?]", raw)}
     for name, service in ours.items():
         assert settings - DECIDED <= service["environment"].keys(), name
 
