@@ -111,7 +111,8 @@ class ObjectStore:
             size_bytes=found.size or 0,
             etag=(found.etag or "").strip('"'),
             last_modified=found.last_modified or dt.datetime.fromtimestamp(0, dt.UTC),
-            version_id=found.version_id or None,
+            # A bucket whose versioning is suspended gives every object this one, again after an overwrite.
+            version_id=None if found.version_id in ("", "null") else found.version_id,
             content_type=found.content_type,
         )
 
