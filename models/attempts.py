@@ -57,16 +57,20 @@ def beside(session: Session, video_id: UUID) -> Ticket:
 
 
 def _ticket(session: Session, video: Video, source: SourceObject) -> Ticket:
-    generations = session.execute(
-        select(StageGeneration.stage, StageGeneration.generation).where(StageGeneration.video_id == video.id)
-    )
     return Ticket(
         video_id=video.id,
         owner_id=video.owner_id,
         source=source.as_version(),
         attempt=video.attempt,
-        generations={stage: generation for stage, generation in generations},  # noqa: C416 - rows to a dict
+        generations=_generations(session, video.id),
     )
+
+
+def _generations(session: Session, video_id: UUID) -> dict[Stage, int]:
+    rows = session.execute(
+        select(StageGeneration.stage, StageGeneration.generation).where(StageGeneration.video_id == video_id)
+    )
+    return {stage: generation for stage, generation in rows}  # noqa: C416 - rows to a dict
 
 
 def ask(video: Video) -> None:
@@ -79,6 +83,13 @@ def ask(video: Video) -> None:
 def ended(video: Video) -> None:
     """Note that an attempt has come to an end: nobody waits for a rerun any more."""
     video.rerun_at = video.redrive_at = None
+
+
+def done(session: Session, ticket: Ticket, video: Video) -> None:
+    """Note that an attempt has published; a stage that a person wants redone since it began is yet to be redone."""
+    ended(video)
+    if _generations(session, video.id) != ticket.generations:
+        ask(video)
 
 
 def _forget_outcome(video: Video) -> None:
@@ -180,7 +191,8 @@ def fail(
     if video is None or not (video.status in LIVE_STATUSES or video.rerun_at):
         return False
     ended(video)
-    if video.status in LIVE_STATUSES:
+    if video.status in (*LIVE_STATUSES, VideoStatus.FAILED):
+        # Failed already: its rerun died before it began, and that is the error which waits now.
         video.status = VideoStatus.FAILED
         video.error_stage, video.error_class, video.error_message = stage, error_class, message
         video.error_fingerprint = error_fingerprint(stage, error_class, message)
