@@ -16,6 +16,7 @@ from core.logs import bound
 from core.settings import get_settings
 from core.values import Ticket
 from dispatch.failure_page import show_failure
+from flows.alive import signs_of_life
 from flows.runner import clear_scratch
 from models import attempts
 from models.session import transaction
@@ -40,7 +41,7 @@ def rejects_invalid_media(steps: Callable[[Ticket], None]) -> Callable[[UUID], S
         with bound(video_id=video_id, run_id=flow_run_id()):
             ticket = begin(video_id)
             try:
-                with _told_by(ticket):
+                with signs_of_life(get_settings().database, ticket), _told_by(ticket):
                     return _verdict(ticket, steps)
             except Superseded as error:
                 return _superseded(ticket, error)

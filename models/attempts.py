@@ -3,7 +3,7 @@
 import datetime as dt
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session, joinedload
 
 from core.errors import NotFound, Superseded
@@ -37,6 +37,7 @@ def begin(session: Session, video_id: UUID, flow_run_id: UUID | None) -> Ticket:
         # A person pressed Retry in the Prefect UI: as `ask` notes it for every other door.
         ask(video)
     video.flow_run_id = flow_run_id or video.flow_run_id
+    video.alive_at = func.now()
     if video.status is not VideoStatus.INDEXED:
         _forget_outcome(video)
         video.status = VideoStatus.VALIDATING
@@ -132,6 +133,18 @@ def owned_and_open(session: Session, ticket: Ticket) -> Video:
     if video.status not in (*LIVE_STATUSES, VideoStatus.INDEXED):
         raise Superseded(f"Attempt {ticket.attempt} at video {ticket.video_id} has ended: it is {video.status}.")
     return video
+
+
+def sign_of_life(session: Session, ticket: Ticket) -> bool:
+    """Note that this attempt's process lives; False once a newer attempt owns the video, or it was deleted."""
+    signed = session.execute(
+        update(Video)
+        .where(Video.id == ticket.video_id, Video.attempt == ticket.attempt)
+        # That is no change of the video.
+        .values(alive_at=func.clock_timestamp(), updated_at=Video.updated_at)
+        .returning(Video.id)
+    )
+    return signed.first() is not None
 
 
 def accept(session: Session, ticket: Ticket, sha256: str, size_bytes: int, facts: MediaFacts) -> None:

@@ -33,6 +33,8 @@ class LiveVideo(BaseModel):
     attempt: int
     flow_run_id: UUID | None
     auto_resumes: int
+    #: Seconds since its newest attempt gave a sign of life, by the database's clock; None when none ever did.
+    alive_s: float | None
     #: When a rerun was asked for, while it has not ended.
     rerun_at: dt.datetime | None
     queue: Queue
@@ -53,6 +55,7 @@ def live_videos(session: Session, after: UUID | None, limit: int) -> list[LiveVi
             Video.attempt,
             Video.flow_run_id,
             Video.auto_resumes,
+            func.extract("epoch", func.clock_timestamp() - Video.alive_at).label("alive_s"),
             Video.rerun_at,
             SourceObject.queue,
             SourceObject.dispatched_at,
