@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from core.settings import Settings, WorkflowSettings
-from deployments.embedded.workflow import CLIENT
+from deployments.embedded.workflow import CLIENT, SERVICE
 from deployments.pool import Pool, pool_for
 
 FOLDER = Path(__file__).parents[3] / "deployments" / "k8s"
@@ -76,6 +76,13 @@ def test_settings_exist_and_agree_with_the_embedded_stack_about_prefect():
             kind = Settings.model_fields[group].annotation
             assert not field or field in getattr(kind, "model_fields", {}), name
         assert not any(word in name for word in ("SECRET", "TOKEN", "PASSWORD", "AUTH")), name
+
+
+def test_the_service_is_less_patient_with_prefect_than_a_run():
+    documents = yaml.safe_load_all((FOLDER / "service.yaml").read_text())
+    deployment = next(document for document in documents if document["kind"] == "Deployment")
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    assert {one["name"]: one["value"] for one in container["env"]} == SERVICE
 
 
 def test_the_work_pool_of_the_settings_is_what_bootstrap_makes():
