@@ -224,6 +224,10 @@ def _give_up(settings: Settings, video: LiveVideo, run: FlowRun, state: State[An
             client.set_flow_run_state(run.id, Failed(message=given_up), force=True)
     with transaction(settings.database) as session:
         stage = ledger.stage_at_work(session, video.video_id)
+        if stage is None and state.type is StateType.FAILED:
+            # It failed in a stage, and could not say so itself: the ledger knows more than the state.
+            known = ledger.last_failure(session, video.video_id, video.attempt)
+            stage, error_class, message = known or (stage, error_class, message)
         moved = attempts.fail(
             session,
             video.video_id,
