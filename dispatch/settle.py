@@ -24,7 +24,7 @@ from dispatch.failure_page import show_failure
 from dispatch.rerun import request_again
 from dispatch.runs import prefect_client, reschedule
 from models import attempts, counter, ledger
-from models.reconciling import LiveVideo, count_auto_resume, live_videos
+from models.reconciling import LiveVideo, count_auto_resume, live_videos, lock, try_lock
 from models.session import transaction
 
 logger = logging.getLogger(__name__)
@@ -44,6 +44,8 @@ LOST_S: Final = 6.0 * HEARTBEAT_S
 FRESH_S: Final = 1.5 * HEARTBEAT_S
 #: Videos looked at in one query.
 BATCH: Final = 200
+#: Any number: one process at a time looks.
+LOCK: Final = 7_203_515
 
 
 class Action(StrEnum):
@@ -118,19 +120,33 @@ def action_for(
     return action if age_s >= after_s else Action.NOTHING
 
 
-def settle(settings: Settings) -> dict[Action, int]:
+def settle(settings: Settings, *, begun_only: bool = False) -> dict[Action, int]:
     """Look at every live video's run and do what it needs; count it, and give how often each action was taken.
 
     A video that Prefect refuses to help is logged and does not stop the others.
 
+    Args:
+        begun_only: leave out videos that wait for their first attempt, however many; and leave all of them to another
+            process that is looking.
+
     Raises:
         WorkflowUnavailable, DatabaseUnavailable: transient; the next call continues.
     """
+    with transaction(settings.database) as session:
+        if begun_only:
+            if not try_lock(session, LOCK):
+                return dict.fromkeys(Action, 0)
+        else:
+            lock(session, LOCK)
+        return _settle_all(settings, begun_only=begun_only)
+
+
+def _settle_all(settings: Settings, *, begun_only: bool) -> dict[Action, int]:
     taken = dict.fromkeys(Action, 0)
     last: UUID | None = None
     while True:
         with transaction(settings.database) as session:
-            videos = live_videos(session, last, BATCH)
+            videos = live_videos(session, last, BATCH, begun_only=begun_only)
         runs = _read_runs([video.flow_run_id for video in videos if video.flow_run_id])
         for video in videos:
             action = _settle_one(settings, video, runs.get(video.flow_run_id) if video.flow_run_id else None)

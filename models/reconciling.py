@@ -41,11 +41,12 @@ class LiveVideo(BaseModel):
     dispatched_at: dt.datetime
 
 
-def live_videos(session: Session, after: UUID | None, limit: int) -> list[LiveVideo]:
+def live_videos(session: Session, after: UUID | None, limit: int, *, begun_only: bool = False) -> list[LiveVideo]:
     """Give a page of the videos that a run must be working on, or is to, by id; its inbox row was dispatched.
 
     Args:
         after: the last id of the page before; None begins.
+        begun_only: leave out those that wait for their first attempt.
     """
     rows = session.execute(
         select(
@@ -63,6 +64,7 @@ def live_videos(session: Session, after: UUID | None, limit: int) -> list[LiveVi
         .join(SourceObject, SourceObject.video_id == Video.id)
         .where(_LIVE, SourceObject.dispatched_at.is_not(None))
         .where(Video.id > after if after else true())
+        .where(or_(Video.attempt > 0, Video.rerun_at.is_not(None)) if begun_only else true())
         .order_by(Video.id)
         .limit(limit)
     )
