@@ -37,7 +37,7 @@ def begin(session: Session, video_id: UUID, flow_run_id: UUID | None) -> Ticket:
         # A person pressed Retry in the Prefect UI: as `ask` notes it for every other door.
         ask(video)
     video.flow_run_id = flow_run_id or video.flow_run_id
-    video.alive_at = func.now()
+    video.alive_at, video.alive_attempt = func.now(), video.attempt
     if video.status is not VideoStatus.INDEXED:
         _forget_outcome(video)
         video.status = VideoStatus.VALIDATING

@@ -6,7 +6,7 @@ from typing import Final
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy import func, or_, select, text, true, update
+from sqlalchemy import case, func, or_, select, text, true, update
 from sqlalchemy.orm import Session
 
 from core.errors import InvalidMedia
@@ -33,7 +33,7 @@ class LiveVideo(BaseModel):
     attempt: int
     flow_run_id: UUID | None
     auto_resumes: int
-    #: Seconds since its newest attempt gave a sign of life, by the database's clock; None when none ever did.
+    #: Seconds since its newest attempt gave a sign of life, by the database's clock; None when it never gives any.
     alive_s: float | None
     #: When a rerun was asked for, while it has not ended.
     rerun_at: dt.datetime | None
@@ -56,7 +56,12 @@ def live_videos(session: Session, after: UUID | None, limit: int, *, begun_only:
             Video.attempt,
             Video.flow_run_id,
             Video.auto_resumes,
-            func.extract("epoch", func.clock_timestamp() - Video.alive_at).label("alive_s"),
+            case(
+                (
+                    Video.alive_attempt == Video.attempt,
+                    func.extract("epoch", func.clock_timestamp() - Video.alive_at),
+                )
+            ).label("alive_s"),
             Video.rerun_at,
             SourceObject.queue,
             SourceObject.dispatched_at,

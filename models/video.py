@@ -67,6 +67,8 @@ class Video(Base):
     flow_run_id: Mapped[UUID | None]
     #: When the process of the newest attempt last gave a sign of life; NULL before the first attempt.
     alive_at: Mapped[dt.datetime | None]
+    #: The newest attempt that gives signs of life: those of a release before this one give none.
+    alive_attempt: Mapped[int | None]
     #: Crashed runs that resumed by themselves since a person last asked.
     auto_resumes: Mapped[int] = mapped_column(server_default=text("0"), default=0)
     #: When a rerun of a video that had ended was asked for, while that rerun has not ended.

@@ -116,6 +116,15 @@ def test_a_running_run_whose_process_is_gone_is_called_crashed_and_resumed(setti
     assert state_type(settings, ticket) is StateType.SCHEDULED
 
 
+def test_an_attempt_of_an_older_release_gives_no_signs_and_is_left_alone(settings: Settings, folder: Path):
+    ticket = at_work(settings, Running())
+    entered(folder, run_of(settings, ticket), LONG_AGO_S)
+    heard(settings.database, ticket, LONG_AGO_S)
+    with transaction(settings.database) as session:
+        session.get_one(Video, ticket.video_id).attempt += 1  # as that release began one
+    assert settled(settings) == []
+
+
 def test_a_cancelled_run_that_nobody_ended_is_cancelled_and_not_resumed(settings: Settings, folder: Path):
     ticket = at_work(settings, Cancelling())
     entered(folder, run_of(settings, ticket), LONG_AGO_S)
@@ -276,7 +285,8 @@ def test_videos_that_wait_for_their_first_attempt_are_left_to_reconcile(settings
     begun = at_work(settings, Crashed())
     waiting = at_work(settings, Crashed())
     with transaction(settings.database) as session:
-        session.get_one(Video, waiting.video_id).attempt = 0
+        video = session.get_one(Video, waiting.video_id)
+        video.attempt, video.alive_attempt = 0, None
     for ticket in (begun, waiting):
         entered(folder, run_of(settings, ticket), RESUME_AFTER_S[0])
     assert settle(settings, begun_only=True)[Action.RESUME] == 1

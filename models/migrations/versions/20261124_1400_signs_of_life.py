@@ -19,10 +19,12 @@ def upgrade() -> None:
     # A migration that waits for a lock makes everybody else wait behind it.
     op.execute("SET LOCAL lock_timeout = '5s'")
     op.add_column("video", sa.Column("alive_at", sa.DateTime(timezone=True), nullable=True))
+    op.add_column("video", sa.Column("alive_attempt", sa.BigInteger(), nullable=True))
     op.create_index("ix_video_flow_run", "video", ["flow_run_id"])
 
 
 def downgrade() -> None:
     op.execute("SET LOCAL lock_timeout = '5s'")
     op.drop_index("ix_video_flow_run", "video")
+    op.drop_column("video", "alive_attempt")
     op.drop_column("video", "alive_at")
