@@ -9,3 +9,7 @@ RESULT_BLOCK: Final = "dailies-manifests/main"
 #: Seconds between two heartbeats of a flow run: the worker's environment sets them, an automation expects them.
 #: Prefect allows no shorter interval.
 HEARTBEAT_S: Final = 30
+#: What the state says of a run that somebody who missed its heartbeats called Crashed: its process may live all the same.
+SILENT: Final = "No heartbeat: its process was lost."
+#: What it says of one that a worker took and never started.
+NEVER_STARTED: Final = "Taken by a worker that never started it."

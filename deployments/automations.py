@@ -14,7 +14,7 @@ from prefect.events.schemas.automations import AutomationCore, EventTrigger, Pos
 from prefect.events.schemas.events import ResourceSpecification
 from prefect.exceptions import ObjectNotFound
 
-from core.agreed import HEARTBEAT_S
+from core.agreed import HEARTBEAT_S, NEVER_STARTED, SILENT
 from core.errors import NotFound
 from core.settings import get_settings
 
@@ -56,7 +56,7 @@ def automations(ours: ResourceSpecification) -> list[AutomationCore]:
                 threshold=1,
                 within=DEAD_AFTER,
             ),
-            actions=[ChangeFlowRunState(state=StateType.CRASHED, message="No heartbeat: its process was lost.")],
+            actions=[ChangeFlowRunState(state=StateType.CRASHED, message=SILENT)],
         ),
         AutomationCore(
             name="dailies: stuck pending",
@@ -72,7 +72,7 @@ def automations(ours: ResourceSpecification) -> list[AutomationCore]:
                 threshold=1,
                 within=PENDING_AT_MOST,
             ),
-            actions=[ChangeFlowRunState(state=StateType.CRASHED, message="Taken by a worker that never started it.")],
+            actions=[ChangeFlowRunState(state=StateType.CRASHED, message=NEVER_STARTED)],
         ),
     ]
 

@@ -14,6 +14,8 @@ RUN_COMMAND: Final = "python -m prefect.engine"
 WAITING_COMMAND: Final = f"nice -n 10 {RUN_COMMAND}"
 #: Where runs wait that a GPU makes quick, once one is configured.
 GPU_QUEUE: Final = "gpu"
+#: Runs of our own upkeep at a time: after a weekend without a worker hundreds of them are late.
+SYSTEM_AT_ONCE: Final = 4
 
 
 class Queue(BaseModel):
@@ -35,7 +37,8 @@ def queues(settings: WorkflowSettings) -> tuple[Queue, ...]:
     gpu = (Queue(name=GPU_QUEUE, priority=5, concurrency_limit=settings.gpu_at_once),) if settings.gpu_at_once else ()
     return (
         Queue(name="uploads", priority=1, concurrency_limit=settings.uploads_at_once),
-        Queue(name="system", priority=2),  # the server keeps priorities distinct: an equal one would push uploads back
+        # The server keeps priorities distinct: an equal one would push uploads back.
+        Queue(name="system", priority=2, concurrency_limit=SYSTEM_AT_ONCE),
         *gpu,
         Queue(name="backfill", priority=10, concurrency_limit=settings.backfills_at_once),
     )

@@ -1,9 +1,13 @@
 """What dead attempts left: files that no result record and no row names, and open entries of the ledger."""
 
 import datetime as dt
+import logging
 from typing import Final
 from uuid import UUID
 
+from pydantic import BaseModel, ConfigDict
+
+from core.errors import StorageRefused
 from core.settings import Settings
 from models import attempts, ledger
 from models.reconciling import files_in_rows, mark_swept, to_sweep, with_chunks
@@ -13,14 +17,27 @@ from storage.chunk_media import remove_chunks
 from storage.client import ObjectStore, object_store
 from storage.records import named_files
 
+logger = logging.getLogger(__name__)
+
 #: A video that was swept is looked at again after this: a frozen process may have woken since and written.
 AGAIN_AFTER: Final = dt.timedelta(days=1)
 #: Videos looked at in one call; the next one goes on where it stopped.
 BATCH: Final = 50
 
 
-def sweep_leftovers(settings: Settings) -> int:
-    """Delete what attempts before the newest one left behind; give the number of files.
+class Swept(BaseModel):
+    """What one sweep did."""
+
+    model_config = ConfigDict(frozen=True)
+
+    #: Files that were deleted.
+    files: int = 0
+    #: Videos that were left alone, because a result record cannot be read and nobody knows what it names.
+    unreadable: int = 0
+
+
+def sweep_leftovers(settings: Settings) -> Swept:
+    """Delete what attempts before the newest one left behind.
 
     Raises:
         StorageUnavailable, DatabaseUnavailable: transient; the next call continues.
@@ -33,11 +50,16 @@ def sweep_leftovers(settings: Settings) -> int:
             ledger.close_abandoned(session, video_id, before_attempt=attempt)
         in_pieces = with_chunks(session, limit=BATCH)
     swept = sum(_remove_chunks(settings, video_id, attempt) for video_id, attempt in in_pieces)
+    unreadable = 0
     for video_id, attempt in videos:
-        swept += _sweep(settings, video_id, attempt)
+        try:
+            swept += _sweep(settings, video_id, attempt)
+        except (StorageRefused, ValueError) as error:
+            logger.warning("leftovers: video %s: %s: %s", video_id, type(error).__name__, error)
+            unreadable += 1
         with transaction(settings.database) as session:
             mark_swept(session, video_id, began)
-    return swept
+    return Swept(files=swept, unreadable=unreadable)
 
 
 def _remove_chunks(settings: Settings, video_id: UUID, attempt: int) -> int:

@@ -2,19 +2,22 @@
 
 import datetime as dt
 import itertools
+import logging
 from collections.abc import Iterator
 from typing import Final
 
 from pydantic import BaseModel, ConfigDict
 
-from core.errors import ObjectMissing
+from core.errors import ObjectMissing, StorageRefused
 from core.settings import Settings
-from models.inbox import record_source
+from models.inbox import record_source, recorded
 from models.reconciling import installation, unknown_keys, waiting_in
 from models.session import transaction
 from models.states import Queue
 from storage import keys
 from storage.client import ObjectStat, object_store
+
+logger = logging.getLogger(__name__)
 
 #: Objects compared with the inbox in one query.
 PAGE: Final = 1_000
@@ -33,6 +36,8 @@ class Found(BaseModel):
     adopted: int = 0
     #: Older than the installation and left alone, until a person adopts them.
     older: int = 0
+    #: Objects that the store does not let us look at; each is tried again by the next comparison.
+    unreadable: int = 0
 
 
 def find_lost(settings: Settings) -> Found:
@@ -47,15 +52,19 @@ def find_lost(settings: Settings) -> Found:
     with transaction(settings.database) as session:
         installed = installation(session)
         room = MAX_WAITING_BACKFILL - waiting_in(session, Queue.BACKFILL) if installed.adopted_at else 0
-    recovered = adopted = older = 0
+    recovered = adopted = older = unreadable = 0
     for found in _unknown(settings):
-        if found.last_modified >= installed.installed_at.replace(microsecond=0):
-            recovered += _record(settings, found.key, Queue.UPLOADS)
-        elif adopted < room:
-            adopted += _record(settings, found.key, Queue.BACKFILL)
-        else:
-            older += 1
-    return Found(recovered=recovered, adopted=adopted, older=older)
+        try:
+            if found.last_modified >= installed.installed_at.replace(microsecond=0):
+                recovered += _record(settings, found.key, Queue.UPLOADS)
+            elif adopted < room:
+                adopted += _record(settings, found.key, Queue.BACKFILL)
+            else:
+                older += 1
+        except StorageRefused as error:
+            logger.warning("find lost: %s", error)
+            unreadable += 1
+    return Found(recovered=recovered, adopted=adopted, older=older, unreadable=unreadable)
 
 
 def adopt_older(settings: Settings, *, dry_run: bool) -> int:
@@ -88,8 +97,10 @@ def _record(settings: Settings, key: str, queue: Queue) -> int:
     except ObjectMissing:
         return 0
     with transaction(settings.database) as session:
+        # A store may list an object's etag or time otherwise than it tells them of the object itself.
+        is_new = recorded(session, source) is None
         record_source(session, source, owner_id=settings.owner_id, announced=keys.announced_video(key), queue=queue)
-    return 1
+    return int(is_new)
 
 
 def _pages(objects: Iterator[ObjectStat]) -> Iterator[list[ObjectStat]]:

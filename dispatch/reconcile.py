@@ -91,6 +91,10 @@ def _attempt(step: Callable[[Settings, Recovered], None], settings: Settings, re
 def _find_lost(settings: Settings, result: Recovered) -> None:
     found = find_lost(settings)
     result.unannounced, result.adopted, result.older_objects = found.recovered, found.adopted, found.older
+    if found.unreadable:
+        result.problems.append(
+            f"{found.unreadable} objects of the uploads bucket cannot be looked at; the log names them."
+        )
 
 
 def _dispatch(settings: Settings, result: Recovered) -> None:
@@ -134,7 +138,12 @@ def _abort_multiparts(settings: Settings, result: Recovered) -> None:
 
 
 def _sweep(settings: Settings, result: Recovered) -> None:
-    result.swept_files = sweep_leftovers(settings)
+    swept = sweep_leftovers(settings)
+    result.swept_files = swept.files
+    if swept.unreadable:
+        result.problems.append(
+            f"Leftovers of {swept.unreadable} videos stay: a result cannot be read; the log names them."
+        )
 
 
 def bootstrap_again() -> None:

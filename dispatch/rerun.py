@@ -22,8 +22,8 @@ ENDING_S: Final = 10.0
 def rerun(settings: Settings, video_id: UUID, from_stage: Stage | None = None) -> UUID:
     """Resume a video at its first unfinished stage; give the flow run that does it.
 
-    A video whose run has not ended is left alone, unless a stage is to be redone: then what is running goes on
-    under the old fingerprints and the next rerun takes the new ones.
+    A video whose run has not ended is left alone. When a stage is to be redone, what is running goes on under the old
+    fingerprints; once that is published, settle resumes the run, which takes the new ones.
 
     Args:
         from_stage: redo this stage and those after it, even when their results are there.

@@ -6,15 +6,17 @@ the reconcile flow, so either may be down.
 
 import datetime as dt
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import StrEnum
+from math import inf
 from typing import Any, Final
 from uuid import UUID
 
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.client.schemas.objects import FlowRun, State, StateType
-from prefect.states import Crashed, Failed
+from prefect.states import Cancelled, Crashed, Failed, Running
 
+from core.agreed import HEARTBEAT_S, NEVER_STARTED, SILENT
 from core.errors import WorkflowRefused
 from core.logs import bound
 from core.settings import Settings
@@ -22,7 +24,7 @@ from dispatch.failure_page import show_failure
 from dispatch.rerun import request_again
 from dispatch.runs import prefect_client, reschedule
 from models import attempts, counter, ledger
-from models.reconciling import LiveVideo, count_auto_resume, live_videos
+from models.reconciling import LiveVideo, count_auto_resume, live_videos, lock, try_lock
 from models.session import transaction
 
 logger = logging.getLogger(__name__)
@@ -33,10 +35,17 @@ logger = logging.getLogger(__name__)
 RESUME_AFTER_S: Final = (5, 30, 120)
 #: Seconds that a final state may be newer than the row that should follow it.
 GRACE_S: Final = 15
-#: Seconds that a run may stay with a worker before it starts. The automation waits for three minutes; its events may be lost.
-STUCK_S: Final = 300
+#: Seconds that a run may stay with a worker before it starts, and without a sign of life before its first one. The
+#: automation waits for three minutes; its events may be lost.
+STUCK_S: Final = 300.0
+#: Seconds since the last sign of life after which a process is lost. The automation waits half as long; its events may be lost.
+LOST_S: Final = 6.0 * HEARTBEAT_S
+#: Seconds for which a sign of life counts: half a period late is not dead.
+FRESH_S: Final = 1.5 * HEARTBEAT_S
 #: Videos looked at in one query.
 BATCH: Final = 200
+#: Any number: one process at a time looks.
+LOCK: Final = 7_203_515
 
 
 class Action(StrEnum):
@@ -48,8 +57,10 @@ class Action(StrEnum):
     REQUEST = "request"
     #: Its run crashed: set it to scheduled.
     RESUME = "resume"
-    #: Its run was taken by a worker that never started it, and no automation noticed: mark it crashed.
+    #: Its run was taken by a worker that never started it, or lost its process, and no automation noticed: mark it crashed.
     CRASH = "crash"
+    #: Its run was called crashed while Prefect heard nothing, and its process lives: set it back to running.
+    REVIVE = "revive"
     #: Its run ended: mark it failed, for a person to rerun.
     FAIL = "fail"
 
@@ -71,36 +82,71 @@ _NEEDS: Final[dict[StateType | None, tuple[Action, float]]] = {
     StateType.COMPLETED: (Action.RESUME, GRACE_S),
 }
 
+#: What a run is called when it is not what it was called; made each time, for a state knows its time.
+_TRULY: Final[dict[StateType, Callable[[], State[Any]]]] = {
+    StateType.PENDING: lambda: Crashed(message=NEVER_STARTED),
+    StateType.RUNNING: lambda: Crashed(message=SILENT),
+    StateType.CANCELLING: lambda: Cancelled(message="Its process is gone, and nobody else could say so."),
+    StateType.CRASHED: lambda: Running(message="No heartbeat reached Prefect, but its process lives."),
+}
 
-def action_for(state: StateType | None, age_s: float, auto_resumes: int) -> Action:
+
+def action_for(
+    state: StateType | None, age_s: float, auto_resumes: int, alive_s: float = inf, *, is_guess: bool = False
+) -> Action:
     """Decide what a video on its way, or one that is rerun, needs.
 
     Args:
         state: of its run; None when Prefect has no such run.
         age_s: seconds since the run entered that state, or since it was asked for.
         auto_resumes: automatic resumes since a person last asked.
+        alive_s: seconds since the process of its newest attempt gave a sign of life.
+        is_guess: it was called crashed because Prefect heard nothing of it; its worker reported no end of the process.
     """
+    is_fresh = alive_s < FRESH_S
     if state is StateType.CRASHED:
+        if is_guess and is_fresh:
+            # After an outage of Prefect it calls every run so, before it has heard of them again.
+            return Action.REVIVE if alive_s < age_s else Action.NOTHING
         if auto_resumes >= len(RESUME_AFTER_S):
             return Action.FAIL if age_s >= RESUME_AFTER_S[0] else Action.NOTHING
         return Action.RESUME if age_s >= RESUME_AFTER_S[auto_resumes] else Action.NOTHING
+    if state in (StateType.RUNNING, StateType.CANCELLING):
+        silent_s, after_s = (alive_s, LOST_S) if alive_s < age_s else (age_s, STUCK_S)
+        return Action.CRASH if silent_s >= after_s else Action.NOTHING
+    if state is StateType.FAILED and is_fresh:
+        return Action.NOTHING  # its process is about to say why, or a person called it so while it works
     action, after_s = _NEEDS.get(state, (Action.NOTHING, 0.0))
     return action if age_s >= after_s else Action.NOTHING
 
 
-def settle(settings: Settings) -> dict[Action, int]:
+def settle(settings: Settings, *, begun_only: bool = False) -> dict[Action, int]:
     """Look at every live video's run and do what it needs; count it, and give how often each action was taken.
 
     A video that Prefect refuses to help is logged and does not stop the others.
 
+    Args:
+        begun_only: leave out videos that wait for their first attempt, however many; and leave all of them to another
+            process that is looking.
+
     Raises:
         WorkflowUnavailable, DatabaseUnavailable: transient; the next call continues.
     """
+    with transaction(settings.database) as session:
+        if begun_only:
+            if not try_lock(session, LOCK):
+                return dict.fromkeys(Action, 0)
+        else:
+            lock(session, LOCK)
+        return _settle_all(settings, begun_only=begun_only)
+
+
+def _settle_all(settings: Settings, *, begun_only: bool) -> dict[Action, int]:
     taken = dict.fromkeys(Action, 0)
     last: UUID | None = None
     while True:
         with transaction(settings.database) as session:
-            videos = live_videos(session, last, BATCH)
+            videos = live_videos(session, last, BATCH, begun_only=begun_only)
         runs = _read_runs([video.flow_run_id for video in videos if video.flow_run_id])
         for video in videos:
             action = _settle_one(settings, video, runs.get(video.flow_run_id) if video.flow_run_id else None)
@@ -112,7 +158,8 @@ def settle(settings: Settings) -> dict[Action, int]:
 
 def _settle_one(settings: Settings, video: LiveVideo, run: FlowRun | None) -> Action:
     state = run.state if run else None
-    action = action_for(*standing(video, state), video.auto_resumes)
+    kind, age_s = standing(video, state)
+    action = action_for(kind, age_s, video.auto_resumes, alive_s(video, kind), is_guess=_is_guess(state))
     with bound(video_id=video.video_id, run_id=video.flow_run_id):
         try:
             if not _take(settings, action, video, run):
@@ -138,6 +185,17 @@ def standing(video: LiveVideo, state: State[Any] | None) -> tuple[StateType | No
     return kind, (dt.datetime.now(dt.UTC) - since).total_seconds()
 
 
+def alive_s(video: LiveVideo, kind: StateType | None) -> float:
+    """Give the seconds since a sign of life; a running attempt that an older release began gives none, and counts as alive."""
+    if video.alive_s is not None:
+        return video.alive_s
+    return 0.0 if video.attempt and kind is StateType.RUNNING else inf
+
+
+def _is_guess(state: State[Any] | None) -> bool:
+    return state is not None and state.message == SILENT
+
+
 def _read_runs(ids: Sequence[UUID]) -> dict[UUID, FlowRun]:
     if not ids:
         return {}
@@ -155,14 +213,19 @@ def _take(settings: Settings, action: Action, video: LiveVideo, run: FlowRun | N
         with transaction(settings.database) as session:
             mine = count_auto_resume(session, video.video_id, video.auto_resumes)
         return mine and reschedule(run.id)
-    if action is Action.CRASH and run is not None and run.state is not None and _is_still(run.id, run.state):
-        with prefect_client() as client:
-            died: State[Any] = Crashed(message="Taken by a worker that never started it.")
-            client.set_flow_run_state(run.id, died, force=True)
-        return True
+    if action in (Action.CRASH, Action.REVIVE) and run is not None and run.state is not None:
+        return _set_right(run.id, run.state)
     if action is Action.FAIL and run is not None and run.state is not None:
         return _give_up(settings, video, run, run.state)
     return False
+
+
+def _set_right(run_id: UUID, state: State[Any]) -> bool:
+    if not _is_still(run_id, state):
+        return False  # it said so itself, or a person was faster
+    with prefect_client() as client:
+        client.set_flow_run_state(run_id, _TRULY[state.type](), force=True)
+    return True
 
 
 def _give_up(settings: Settings, video: LiveVideo, run: FlowRun, state: State[Any]) -> bool:
@@ -177,6 +240,10 @@ def _give_up(settings: Settings, video: LiveVideo, run: FlowRun, state: State[An
             client.set_flow_run_state(run.id, Failed(message=given_up), force=True)
     with transaction(settings.database) as session:
         stage = ledger.stage_at_work(session, video.video_id)
+        if stage is None and state.type is StateType.FAILED:
+            # It failed in a stage, and could not say so itself: the ledger knows more than the state.
+            known = ledger.last_failure(session, video.video_id, video.attempt)
+            stage, error_class, message = known or (stage, error_class, message)
         moved = attempts.fail(
             session,
             video.video_id,

@@ -16,11 +16,13 @@ from core.logs import bound
 from core.settings import get_settings
 from core.values import Ticket
 from dispatch.failure_page import show_failure
+from flows.alive import signs_of_life
 from flows.runner import clear_scratch
 from models import attempts
 from models.session import transaction
 from models.video import Video
 from tasks.intake import begin
+from tasks.patience import patiently
 from tasks.publishing import reject
 from tasks.stage import STAGE_NOTE, flow_run_id
 
@@ -40,7 +42,7 @@ def rejects_invalid_media(steps: Callable[[Ticket], None]) -> Callable[[UUID], S
         with bound(video_id=video_id, run_id=flow_run_id()):
             ticket = begin(video_id)
             try:
-                with _told_by(ticket):
+                with signs_of_life(get_settings().database, ticket), _told_by(ticket):
                     return _verdict(ticket, steps)
             except Superseded as error:
                 return _superseded(ticket, error)
@@ -78,12 +80,8 @@ def _told_by(ticket: Ticket) -> Iterator[None]:
 
 
 def _is_overtaken(ticket: Ticket) -> bool:
-    try:
-        with transaction(get_settings().database) as session:
-            video = session.get(Video, ticket.video_id)
-            return video is None or video.attempt != ticket.attempt
-    except DatabaseUnavailable:
-        return False  # nobody knows; then the error stands
+    owner = _owner(ticket)
+    return owner is None or owner.attempt != ticket.attempt
 
 
 def _superseded(ticket: Ticket, error: Superseded) -> State[Any]:
@@ -92,12 +90,28 @@ def _superseded(ticket: Ticket, error: Superseded) -> State[Any]:
     Raises:
         Abort: the other one works for the same run, whose state is no longer this process's to set.
     """
-    with transaction(get_settings().database) as session:
-        video = session.get(Video, ticket.video_id)
-        same_run = video is not None and video.flow_run_id == flow_run_id()
-    if same_run:
+    owner = _owner(ticket)
+    if owner is not None and owner.flow_run_id == flow_run_id():
         raise Abort(str(error)) from error
     return Completed(name="Superseded", message=str(error))
+
+
+def _owner(ticket: Ticket) -> Video | None:
+    """Give the video as it is now; an outage of the database is waited out.
+
+    Raises:
+        Abort: nobody knows who owns it, so the run's state may be another process's to set. When it is nobody's, the
+            run is found without a process, and resumed.
+    """
+
+    def read() -> Video | None:
+        with transaction(get_settings().database) as session:
+            return session.get(Video, ticket.video_id)
+
+    try:
+        return patiently(read)
+    except DatabaseUnavailable as error:
+        raise Abort(f"Nobody knows whether attempt {ticket.attempt} was overtaken: {error}") from error
 
 
 def note_failure(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:  # noqa: ARG001 - Prefect's signature
@@ -108,18 +122,23 @@ def note_failure(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> 
     stage, attempt = _note(error, STAGE_NOTE), _note(error, _ATTEMPT)
     error_class, message = describe(error)
     settings, video_id = get_settings(), UUID(str(flow_run.parameters["video_id"]))
-    with transaction(settings.database) as session:
-        attempts.fail(
-            session,
-            video_id,
-            stage=stage,
-            error_class=error_class,
-            message=message,
-            # A process that was paused and overtaken must not fail the attempt that overtook it.
-            attempt=int(attempt) if attempt else None,
-            flow_run_id=flow_run.id,
-        )
-    show_failure(settings, video_id, flow_run.id, stage=stage, error_class=error_class, message=message)
+
+    def fail() -> bool:
+        with transaction(settings.database) as session:
+            return attempts.fail(
+                session,
+                video_id,
+                stage=stage,
+                error_class=error_class,
+                message=message,
+                # A process that was paused and overtaken must not fail the attempt that overtook it.
+                attempt=int(attempt) if attempt else None,
+                flow_run_id=flow_run.id,
+            )
+
+    # Perhaps the database is what failed.
+    if patiently(fail):
+        show_failure(settings, video_id, flow_run.id, stage=stage, error_class=error_class, message=message)
 
 
 def _note(error: BaseException, prefix: str) -> str | None:

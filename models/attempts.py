@@ -3,7 +3,7 @@
 import datetime as dt
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session, joinedload
 
 from core.errors import NotFound, Superseded
@@ -37,6 +37,7 @@ def begin(session: Session, video_id: UUID, flow_run_id: UUID | None) -> Ticket:
         # A person pressed Retry in the Prefect UI: as `ask` notes it for every other door.
         ask(video)
     video.flow_run_id = flow_run_id or video.flow_run_id
+    video.alive_at, video.alive_attempt = func.now(), video.attempt
     if video.status is not VideoStatus.INDEXED:
         _forget_outcome(video)
         video.status = VideoStatus.VALIDATING
@@ -57,16 +58,20 @@ def beside(session: Session, video_id: UUID) -> Ticket:
 
 
 def _ticket(session: Session, video: Video, source: SourceObject) -> Ticket:
-    generations = session.execute(
-        select(StageGeneration.stage, StageGeneration.generation).where(StageGeneration.video_id == video.id)
-    )
     return Ticket(
         video_id=video.id,
         owner_id=video.owner_id,
         source=source.as_version(),
         attempt=video.attempt,
-        generations={stage: generation for stage, generation in generations},  # noqa: C416 - rows to a dict
+        generations=_generations(session, video.id),
     )
+
+
+def _generations(session: Session, video_id: UUID) -> dict[Stage, int]:
+    rows = session.execute(
+        select(StageGeneration.stage, StageGeneration.generation).where(StageGeneration.video_id == video_id)
+    )
+    return {stage: generation for stage, generation in rows}  # noqa: C416 - rows to a dict
 
 
 def ask(video: Video) -> None:
@@ -79,6 +84,13 @@ def ask(video: Video) -> None:
 def ended(video: Video) -> None:
     """Note that an attempt has come to an end: nobody waits for a rerun any more."""
     video.rerun_at = video.redrive_at = None
+
+
+def done(session: Session, ticket: Ticket, video: Video) -> None:
+    """Note that an attempt has published; a stage that a person wants redone since it began is yet to be redone."""
+    ended(video)
+    if _generations(session, video.id) != ticket.generations:
+        ask(video)
 
 
 def _forget_outcome(video: Video) -> None:
@@ -121,6 +133,18 @@ def owned_and_open(session: Session, ticket: Ticket) -> Video:
     if video.status not in (*LIVE_STATUSES, VideoStatus.INDEXED):
         raise Superseded(f"Attempt {ticket.attempt} at video {ticket.video_id} has ended: it is {video.status}.")
     return video
+
+
+def sign_of_life(session: Session, ticket: Ticket) -> bool:
+    """Note that this attempt's process lives; False once a newer attempt owns the video, or it was deleted."""
+    signed = session.execute(
+        update(Video)
+        .where(Video.id == ticket.video_id, Video.attempt == ticket.attempt)
+        # That is no change of the video.
+        .values(alive_at=func.clock_timestamp(), updated_at=Video.updated_at)
+        .returning(Video.id)
+    )
+    return signed.first() is not None
 
 
 def accept(session: Session, ticket: Ticket, sha256: str, size_bytes: int, facts: MediaFacts) -> None:
@@ -180,7 +204,8 @@ def fail(
     if video is None or not (video.status in LIVE_STATUSES or video.rerun_at):
         return False
     ended(video)
-    if video.status in LIVE_STATUSES:
+    if video.status in (*LIVE_STATUSES, VideoStatus.FAILED):
+        # Failed already: its rerun died before it began, and that is the error which waits now.
         video.status = VideoStatus.FAILED
         video.error_stage, video.error_class, video.error_message = stage, error_class, message
         video.error_fingerprint = error_fingerprint(stage, error_class, message)

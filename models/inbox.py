@@ -61,14 +61,7 @@ def record_source(
     session.execute(
         text("SELECT pg_advisory_xact_lock(hashtextextended(:key, 0))"), {"key": f"{source.bucket}/{source.key}"}
     )
-    known = session.scalar(
-        select(SourceObject).where(
-            SourceObject.bucket == source.bucket,
-            SourceObject.key == source.key,
-            SourceObject.version == source.version,
-        )
-    )
-    if known is not None:
+    if (known := recorded(session, source)) is not None:
         return known
     video = _video_for(session, source, owner_id, announced)
     row = SourceObject(
@@ -86,6 +79,17 @@ def record_source(
     session.add(row)
     session.flush()
     return row
+
+
+def recorded(session: Session, source: SourceVersion) -> SourceObject | None:
+    """Give the inbox row of a source version that has one."""
+    return session.scalar(
+        select(SourceObject).where(
+            SourceObject.bucket == source.bucket,
+            SourceObject.key == source.key,
+            SourceObject.version == source.version,
+        )
+    )
 
 
 def _video_for(session: Session, source: SourceVersion, owner_id: str, announced: UUID | None) -> Video:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 from uuid import UUID, uuid4
 
-from sqlalchemy import ColumnElement, func, select, update
+from sqlalchemy import ColumnElement, exists, func, select, update
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from core.failures import error_fingerprint
 from core.stages import Stage
@@ -186,6 +186,26 @@ def stage_at_work(session: Session, video_id: UUID) -> Stage | None:
         .order_by(StageRun.started_at.desc())
         .limit(1)
     )
+
+
+def last_failure(session: Session, video_id: UUID, attempt: int) -> tuple[Stage, str, str] | None:
+    """Give stage, class and message of an attempt's newest error that no retry has made good; None when there is none."""
+    retried = aliased(StageRun)
+    made_good = exists().where(
+        retried.video_id == StageRun.video_id,
+        retried.attempt == StageRun.attempt,
+        retried.stage == StageRun.stage,
+        retried.part.is_not_distinct_from(StageRun.part),
+        retried.state.in_((StageState.DONE, StageState.REUSED)),
+    )
+    found = session.execute(
+        select(StageRun.stage, StageRun.error_class, StageRun.error_message)
+        .where(StageRun.video_id == video_id, StageRun.attempt == attempt, StageRun.state == StageState.FAILED)
+        .where(~made_good)
+        .order_by(StageRun.ended_at.desc())
+        .limit(1)
+    ).one_or_none()
+    return (found.stage, found.error_class, found.error_message or "") if found else None
 
 
 def finished(session: Session, video_id: UUID, stage: Stage) -> list[str]:

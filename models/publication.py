@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from core.errors import Superseded
 from core.values import DetectedShots, EncoderSpec, Stills, StoredFile, Ticket, Transcoded
-from models.attempts import ended, owned_and_open
+from models.attempts import done, owned_and_open
 from models.derived_file import DerivedFile
 from models.encoder import SceneEmbedding
 from models.rendition import Rendition
@@ -64,7 +64,7 @@ def publish(
     video.indexed_at = func.now()
     video.auto_resumes = 0
     video.has_chunks = True
-    ended(video)
+    done(session, ticket, video)
 
 
 def add_vectors(

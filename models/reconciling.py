@@ -6,7 +6,7 @@ from typing import Final
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy import func, or_, select, text, true, update
+from sqlalchemy import case, func, or_, select, text, true, update
 from sqlalchemy.orm import Session
 
 from core.errors import InvalidMedia
@@ -33,17 +33,20 @@ class LiveVideo(BaseModel):
     attempt: int
     flow_run_id: UUID | None
     auto_resumes: int
+    #: Seconds since its newest attempt gave a sign of life, by the database's clock; None when it never gives any.
+    alive_s: float | None
     #: When a rerun was asked for, while it has not ended.
     rerun_at: dt.datetime | None
     queue: Queue
     dispatched_at: dt.datetime
 
 
-def live_videos(session: Session, after: UUID | None, limit: int) -> list[LiveVideo]:
+def live_videos(session: Session, after: UUID | None, limit: int, *, begun_only: bool = False) -> list[LiveVideo]:
     """Give a page of the videos that a run must be working on, or is to, by id; its inbox row was dispatched.
 
     Args:
         after: the last id of the page before; None begins.
+        begun_only: leave out those that wait for their first attempt.
     """
     rows = session.execute(
         select(
@@ -53,6 +56,12 @@ def live_videos(session: Session, after: UUID | None, limit: int) -> list[LiveVi
             Video.attempt,
             Video.flow_run_id,
             Video.auto_resumes,
+            case(
+                (
+                    Video.alive_attempt == Video.attempt,
+                    func.extract("epoch", func.clock_timestamp() - Video.alive_at),
+                )
+            ).label("alive_s"),
             Video.rerun_at,
             SourceObject.queue,
             SourceObject.dispatched_at,
@@ -60,6 +69,7 @@ def live_videos(session: Session, after: UUID | None, limit: int) -> list[LiveVi
         .join(SourceObject, SourceObject.video_id == Video.id)
         .where(_LIVE, SourceObject.dispatched_at.is_not(None))
         .where(Video.id > after if after else true())
+        .where(or_(Video.attempt > 0, Video.rerun_at.is_not(None)) if begun_only else true())
         .order_by(Video.id)
         .limit(limit)
     )

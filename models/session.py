@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from typing import Final
 
 from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
@@ -11,6 +12,9 @@ from sqlalchemy.orm import Session
 
 from core.errors import DatabaseUnavailable, MissingDependency
 from core.settings import DatabaseSettings
+
+#: SQLSTATE read_only_sql_transaction.
+_READ_ONLY: Final = "25006"
 
 
 @cache
@@ -50,6 +54,9 @@ def database_errors() -> Iterator[None]:
     except (OperationalError, InterfaceError) as error:
         raise DatabaseUnavailable(f"The database did not answer: {_first_line(error)}") from error
     except DBAPIError as error:
+        if getattr(error.orig, "sqlstate", None) == _READ_ONLY:
+            # A standby, or a primary that is being replaced: after the switch the same address takes writes.
+            raise DatabaseUnavailable(f"The database takes no writes: {_first_line(error)}") from error
         if error.connection_invalidated:
             raise DatabaseUnavailable(f"The database connection was lost: {_first_line(error)}") from error
         raise

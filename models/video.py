@@ -65,6 +65,10 @@ class Video(Base):
     attempt: Mapped[int] = mapped_column(server_default=text("0"), default=0)
     #: Prefect run that works or worked on this video.
     flow_run_id: Mapped[UUID | None]
+    #: When the process of the newest attempt last gave a sign of life; NULL before the first attempt.
+    alive_at: Mapped[dt.datetime | None]
+    #: The newest attempt that gives signs of life: those of a release before this one give none.
+    alive_attempt: Mapped[int | None]
     #: Crashed runs that resumed by themselves since a person last asked.
     auto_resumes: Mapped[int] = mapped_column(server_default=text("0"), default=0)
     #: When a rerun of a video that had ended was asked for, while that rerun has not ended.
@@ -99,6 +103,7 @@ class Video(Base):
         Index("ix_video_has_chunks", "id", postgresql_where=text("has_chunks")),
         Index("ix_video_error_fingerprint", "error_fingerprint", postgresql_where=text("status = 'failed'")),
         Index("ix_video_rerun", "id", postgresql_where=text("rerun_at IS NOT NULL")),
+        Index("ix_video_flow_run", "flow_run_id"),
         Index("ix_video_redrive", "redrive_at", postgresql_where=text("redrive_at IS NOT NULL")),
         Index("ix_video_swept", text("swept_at NULLS FIRST"), postgresql_where=text("attempt > 1")),
     )

@@ -17,7 +17,8 @@ Job = Callable[[Settings], object]
 DISPATCH_AFTER_S: Final = 1.0
 #: Seconds from the start of the service to the first reconcile.
 RECONCILE_AFTER_S: Final = 5.0
-#: How often the runs of live videos are looked at: one query of the database, one of Prefect, both by key.
+#: How often the runs of videos at work are looked at: one query of the database, one of Prefect, both by key. Those that
+#: wait for their first attempt are looked at by reconcile.
 SETTLE_EVERY: Final = dt.timedelta(seconds=5)
 #: Seconds after a pass that failed until the next one; doubled each time up to the usual period.
 FIRST_RETRY_S: Final = 2.0
@@ -43,7 +44,7 @@ def settle_runs(settings: Settings) -> object:
     from dispatch.redrive import advance
     from dispatch.settle import settle
 
-    return settle(settings), advance(settings)
+    return settle(settings, begun_only=True), advance(settings)
 
 
 class Repeated:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 from typing import Final
 
 import urllib3.exceptions
@@ -38,7 +39,16 @@ BY_CODE: Final[dict[str, type[DailiesError]]] = {
     "BadGateway": StorageUnavailable,
     "OperationAborted": StorageUnavailable,
     "IncompleteBody": StorageUnavailable,
+    "Throttling": StorageUnavailable,
+    "ThrottlingException": StorageUnavailable,
+    "TooManyRequests": StorageUnavailable,
+    "TooManyRequestsException": StorageUnavailable,
+    "RateLimitExceeded": StorageUnavailable,
+    "RequestLimitExceeded": StorageUnavailable,
 }
+
+#: Statuses below 500 that say "later": request timeout, too early, too many requests.
+_LATER: Final = (408, 425, 429)
 
 
 @contextmanager
@@ -53,13 +63,20 @@ def storage_errors(what: str) -> Iterator[None]:
         yield
     except S3Error as error:
         code = error.code or "unknown"
-        kind = BY_CODE.get(code, BY_CLASS[S3Error])
+        kind = BY_CODE.get(code) or _by_status(getattr(error.response, "status", None), BY_CLASS[S3Error])
         raise kind(f"{what}: the object store answered {code}: {error.message}") from error
+    except ServerError as error:
+        # The answer to a HEAD has no body that could hold a code.
+        raise _by_status(error.status_code, StorageRefused)(f"{what}: {_first_line(error)}") from error
     except tuple(BY_CLASS) as error:
         kind = next(ours for theirs, ours in BY_CLASS.items() if isinstance(error, theirs))
         raise kind(f"{what}: {_first_line(error)}") from error
     except (urllib3.exceptions.HTTPError, ConnectionError, TimeoutError) as error:
         raise StorageUnavailable(f"{what}: the object store did not answer: {_first_line(error)}") from error
+
+
+def _by_status(status: int | None, otherwise: type[DailiesError]) -> type[DailiesError]:
+    return StorageUnavailable if status in _LATER or (status or 0) >= HTTPStatus.INTERNAL_SERVER_ERROR else otherwise
 
 
 def _first_line(error: BaseException) -> str:

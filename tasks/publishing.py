@@ -79,7 +79,8 @@ def publish(
             faults.reached(Stage.PUBLISH, faults.Moment.BEFORE, ticket.video_id)
         faults.reached(Stage.PUBLISH, faults.Moment.AFTER, ticket.video_id)
     _remove_chunks(ticket)
-    report.indexed(ticket, source, transcoded, detected, stills)
+    with report.best_effort():
+        report.indexed(ticket, source, transcoded, detected, stills)
 
 
 def vectors_in(embedded: Embedded) -> list[list[float]]:
@@ -98,7 +99,8 @@ def reject(ticket: Ticket, reason: str, sentence: str) -> None:
         faults.reached("reject", faults.Moment.BEFORE, ticket.video_id)
     faults.reached("reject", faults.Moment.AFTER, ticket.video_id)
     _remove_chunks(ticket)
-    report.rejected(ticket, reason, sentence)
+    with report.best_effort():
+        report.rejected(ticket, reason, sentence)
 
 
 def _remove_chunks(ticket: Ticket) -> None:

@@ -1,9 +1,12 @@
 """What a run's page in the Prefect UI shows: artifacts in Markdown, written for people."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, cast
 from uuid import UUID
 
+from prefect import get_run_logger
 from prefect.artifacts import (
     create_link_artifact,
     create_markdown_artifact,
@@ -17,6 +20,15 @@ from core.values import DetectedShots, Stills, Ticket, Transcoded, ValidatedSour
 
 #: Scenes listed before the rest is only counted.
 MAX_ROWS = 40
+
+
+@contextmanager
+def best_effort() -> Iterator[None]:
+    """Only log what keeps a page from being written: what it tells of is committed, and no run may fail for it."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 - whatever the Prefect client or its server makes of it
+        get_run_logger().warning("the run's page does not tell what was made: %s: %s", type(error).__name__, error)
 
 
 def indexed(

@@ -7,6 +7,7 @@ import deployments
 from deployments.embedded.health import is_ok
 from deployments.embedded.layout import Layout
 from deployments.embedded.parts import Part
+from deployments.embedded.workflow import SERVICE
 
 
 def code_folder() -> Path:
@@ -33,6 +34,7 @@ def service_part(layout: Layout, url: str) -> Part:
     return Part(
         name="service",
         argv=(sys.executable, "-m", "service"),
+        env=SERVICE,
         cwd=code_folder(),
         log=layout.log("service"),
         needs=("postgres", "store", "bootstrap"),

@@ -29,6 +29,9 @@ CLIENT: Final = {
     "PREFECT_CLI_COLORS": "false",
     "PREFECT_CLI_PROMPT": "false",
 }
+#: What the service alone is told besides: a client waits twice as long before each try, up to 17 minutes before the tenth.
+#: A run would lose its work without that patience; the service does everything again in a moment, anyway.
+SERVICE: Final = {"PREFECT_CLIENT_MAX_RETRIES": "2"}
 #: What leaves the server's database by itself. Flow runs do not: Prefect's own vacuum would take failed ones, too, and with
 #: them the Retry button; our flow `vacuum` knows which are needed no more. Logs and artifacts follow their runs.
 SERVER: Final = {

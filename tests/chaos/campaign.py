@@ -226,7 +226,7 @@ def account(running: Rig, tally: Tally) -> None:
 
 def orphans(running: Rig, ids: set[str]) -> list[str]:
     """Sweep as reconcile does, as often as it takes, then look for objects that nobody names."""
-    while sweep_leftovers(running.live.settings):
+    while sweep_leftovers(running.live.settings).files:
         pass
     store, bucket = running.live.store, running.live.settings.storage.derived_bucket
     keys = {item.key for item in store.list(bucket)}

@@ -48,11 +48,11 @@ def test_files_that_no_record_and_no_row_names_are_swept(settings: Settings, sto
     with transaction(settings.database) as session:
         sheet = stills.model_copy(update={"contact_sheet": in_row})
         publication.publish(session, ticket, transcoded, detected, sheet, spec, vectors)
-    assert sweep_leftovers(settings) == 1
+    assert sweep_leftovers(settings).files == 1
     left = {item.key for item in store.list(settings.storage.derived_bucket)}
     assert left == {named.key, newest.key, in_row.key, kept}
     assert dead.key not in left
-    assert sweep_leftovers(settings) == 0
+    assert sweep_leftovers(settings).files == 0
 
 
 def test_pieces_of_chunks_outlive_their_video_only_until_the_next_sweep(settings: Settings, store: ObjectStore):
@@ -60,14 +60,14 @@ def test_pieces_of_chunks_outlive_their_video_only_until_the_next_sweep(settings
     piece = store.put_bytes(b"x", keys.derived(ticket.video_id, Part.CHUNK, "c" * 32, 1, "360p.mp4"), "video/mp4")
     result = store.put_bytes(b"[]", keys.manifest(ticket.video_id, Part.CHUNK, "c" * 32), "application/json")
     kept = {piece.key, result.key}
-    assert sweep_leftovers(settings) == 0, "the video is at work: a resume needs them"
+    assert sweep_leftovers(settings).files == 0, "the video is at work: a resume needs them"
     with transaction(settings.database) as session:
         publication.publish(session, ticket, *made(1))
     newer = store.put_bytes(b"x", keys.derived(ticket.video_id, Part.CHUNK, "d" * 32, 2, "360p.mp4"), "video/mp4")
     assert kept < {item.key for item in store.list(settings.storage.derived_bucket)}
-    assert sweep_leftovers(settings) == 2
+    assert sweep_leftovers(settings).files == 2
     assert {item.key for item in store.list(settings.storage.derived_bucket)} == {newer.key}
-    assert sweep_leftovers(settings) == 0
+    assert sweep_leftovers(settings).files == 0
 
 
 def test_chunks_of_an_indexed_video_that_is_rerun_stay_until_that_has_ended(settings: Settings, store: ObjectStore):
@@ -77,16 +77,16 @@ def test_chunks_of_an_indexed_video_that_is_rerun_stay_until_that_has_ended(sett
     with transaction(settings.database) as session:
         again = attempts.begin(session, ticket.video_id, None)
     store.put_bytes(b"[]", keys.manifest(ticket.video_id, Part.CHUNK, "c" * 32), "application/json")
-    assert sweep_leftovers(settings) == 0
+    assert sweep_leftovers(settings).files == 0
     with transaction(settings.database) as session:
         publication.publish(session, again, *made(1))
-    assert sweep_leftovers(settings) == 1
+    assert sweep_leftovers(settings).files == 1
 
 
 def test_a_video_that_has_not_ended_is_left_alone(settings: Settings, store: ObjectStore):
     ticket = begun(settings, 2)
     put(store, ticket.video_id, 1, "poster.jpg")
-    assert sweep_leftovers(settings) == 0
+    assert sweep_leftovers(settings).files == 0
     with transaction(settings.database) as session:
         assert session.get_one(Video, ticket.video_id).status is VideoStatus.VALIDATING
 
@@ -109,18 +109,18 @@ def test_what_was_left_long_ago_is_swept_too_a_slice_at_a_time(settings: Setting
         put(store, video_id, 1, "poster.jpg")
         failed(settings, video_id)
     days_pass(settings, 40)
-    assert [sweep_leftovers(settings) for _ in range(3)] == [BATCH, 2, 0]
+    assert [sweep_leftovers(settings).files for _ in range(3)] == [BATCH, 2, 0]
     assert list(store.list(settings.storage.derived_bucket)) == []
 
 
 def test_what_a_process_writes_that_wakes_after_the_sweep_is_swept_a_day_later(settings: Settings, store: ObjectStore):
     video_id = begun(settings, 2).video_id
     failed(settings, video_id)
-    assert sweep_leftovers(settings) == 0
+    assert sweep_leftovers(settings).files == 0
     put(store, video_id, 1, "poster.jpg")
-    assert sweep_leftovers(settings) == 0, "it was looked at a moment ago"
+    assert sweep_leftovers(settings).files == 0, "it was looked at a moment ago"
     days_pass(settings, 2)
-    assert sweep_leftovers(settings) == 1
+    assert sweep_leftovers(settings).files == 1
 
 
 def test_scratch_of_a_process_that_died_is_swept_and_that_of_a_living_one_is_not(settings: Settings):
@@ -148,3 +148,18 @@ def test_scratch_of_a_process_that_died_is_swept_and_that_of_a_living_one_is_not
     assert not own.exists()
     assert scratch.folder(ticket).is_dir(), "a later attempt of this process makes it again"
     scratch.clear(ticket)
+
+
+def test_a_result_that_cannot_be_read_keeps_its_video_as_it_is_and_holds_up_no_other(
+    settings: Settings, store: ObjectStore
+):
+    damaged, other = (begun(settings, 2) for _ in range(2))
+    for ticket in (damaged, other):
+        put(store, ticket.video_id, 1, "poster.jpg")
+        with transaction(settings.database) as session:
+            publication.publish(session, ticket, *made(1))
+    store.put_bytes(b'{"half a rec', keys.manifest(damaged.video_id, Stage.STILLS, "f" * 32), "application/json")
+    swept = sweep_leftovers(settings)
+    assert (swept.files, swept.unreadable) == (1, 1)
+    left = [item.key for item in store.list(settings.storage.derived_bucket) if keys.attempt_of(item.key)]
+    assert [key.split("/")[0] for key in left] == [str(damaged.video_id)]

@@ -7,7 +7,8 @@ from importlib import import_module
 import minio
 import pytest
 import urllib3.exceptions
-from minio.error import MinioException, S3Error
+from minio.error import MinioException, S3Error, ServerError
+from urllib3 import HTTPResponse
 
 from core.errors import ObjectChanged, ObjectMissing, PermanentError, StorageRefused, StorageUnavailable, TransientError
 from storage.failures import BY_CLASS, BY_CODE, storage_errors
@@ -39,6 +40,9 @@ def test_every_class_and_code_leads_to_a_retry_or_to_none(kind: type[Exception])
         ("NoSuchKey", ObjectMissing),
         ("PreconditionFailed", ObjectChanged),
         ("SlowDown", StorageUnavailable),
+        ("Throttling", StorageUnavailable),
+        ("TooManyRequests", StorageUnavailable),
+        ("RateLimitExceeded", StorageUnavailable),
         ("AccessDenied", StorageRefused),
         ("SomethingNew", StorageRefused),
     ],
@@ -46,6 +50,27 @@ def test_every_class_and_code_leads_to_a_retry_or_to_none(kind: type[Exception])
 def test_an_error_code_says_what_it_means(code: str, expected: type[Exception]):
     with pytest.raises(expected, match=f"Reading a/b: the object store answered {code}"), storage_errors("Reading a/b"):
         raise S3Error(None, code, "why", "/a/b", "1", "2")
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        (400, StorageRefused),
+        (403, StorageRefused),
+        (408, StorageUnavailable),
+        (425, StorageUnavailable),
+        (429, StorageUnavailable),
+        (500, StorageUnavailable),
+        (507, StorageUnavailable),
+    ],
+)
+def test_a_status_says_what_it_means_where_no_known_code_does(status: int, expected: type[Exception]):
+    with pytest.raises(expected), storage_errors("Looking at a/b"):
+        raise ServerError(f"server failed with HTTP status code {status}", status)
+    with pytest.raises(expected), storage_errors("Reading a/b"):
+        raise S3Error(HTTPResponse(status=status), "SomethingNew", "why", "/a/b", "1", "2")
+    with pytest.raises(ObjectMissing), storage_errors("Reading a/b"):
+        raise S3Error(HTTPResponse(status=status), "NoSuchKey", "why", "/a/b", "1", "2")
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,8 @@ from minio import Minio
 from core.errors import ObjectChanged, ObjectMissing, StorageUnavailable
 from core.settings import Settings, StorageSettings
 from storage.client import PART_BYTES, ObjectStore
+from storage.unfinished import abort_stale
+from tests.conftest import wait_for
 
 
 @pytest.fixture
@@ -98,6 +100,35 @@ def test_unfinished_uploads_are_aborted_once_they_are_old(client: ObjectStore, s
     assert client.abort_stale_uploads("uploads", now - dt.timedelta(hours=1)) == 0
     assert client.abort_stale_uploads("uploads", now + dt.timedelta(hours=1)) == 1
     assert client.abort_stale_uploads("uploads", now + dt.timedelta(hours=1)) == 0
+
+
+def passed(second: dt.datetime) -> None:
+    """Wait until the clock shows another second than this instant: stores round times to it."""
+    later = second.replace(microsecond=0) + dt.timedelta(seconds=1)
+    wait_for(lambda: dt.datetime.now(dt.UTC) > later, "another second of the clock", 3)
+
+
+def test_an_upload_that_still_gets_parts_is_not_aborted_however_long_ago_it_began(client: ObjectStore):
+    sdk = client._client
+    upload_id = sdk._create_multipart_upload("uploads", "long.mp4", {})
+    passed(dt.datetime.now(dt.UTC))
+    before = dt.datetime.now(dt.UTC)
+    passed(before)
+    sdk._upload_part("uploads", "long.mp4", b"part", {}, upload_id, 1)
+    assert client.abort_stale_uploads("uploads", before) == 0
+    assert client.abort_stale_uploads("uploads", before + dt.timedelta(hours=1)) == 1
+
+
+def test_unfinished_uploads_are_found_page_by_page(client: ObjectStore):
+    sdk = client._client
+    for name in ("a", "b", "b", "b", "c"):
+        upload_id = sdk._create_multipart_upload("uploads", f"{name}.mp4", {})
+        for number in (1, 2, 3):
+            sdk._upload_part("uploads", f"{name}.mp4", b"part", {}, upload_id, number)
+    now = dt.datetime.now(dt.UTC)
+    assert abort_stale(sdk, "uploads", now - dt.timedelta(hours=1), page=2) == 0
+    assert abort_stale(sdk, "uploads", now + dt.timedelta(hours=1), page=2) == 5
+    assert abort_stale(sdk, "uploads", now + dt.timedelta(hours=1)) == 0
 
 
 def test_a_store_that_does_not_answer_is_unavailable_and_its_keys_are_not_told():

@@ -16,7 +16,7 @@ import yaml
 from core.agreed import EVENTS_PATH
 from core.settings import Settings
 from deployments.compose import env
-from deployments.embedded.workflow import CLIENT, SERVER
+from deployments.embedded.workflow import CLIENT, SERVER, SERVICE
 from tests.e2e.dask_cluster import AS_DEPLOYED
 
 ROOT = Path(__file__).parents[3]
@@ -76,7 +76,8 @@ def test_all_processes_of_ours_agree_with_the_embedded_stack_about_prefect(ours:
     wanted = {name: value for name, value in CLIENT.items() if name not in cosmetic}
     assert ours
     for name, service in ours.items():
-        assert wanted.items() <= service["environment"].items(), name
+        agreed = wanted | (SERVICE if name == "service" else {})
+        assert agreed.items() <= service["environment"].items(), name
 
 
 def test_every_variable_of_ours_is_a_setting(ours: dict[str, dict[str, Any]]) -> None:

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from core.settings import Settings, WorkflowSettings
-from deployments.embedded.workflow import CLIENT
+from deployments.embedded.workflow import CLIENT, SERVICE
 from deployments.pool import Pool, pool_for
 
 ROOT = Path(__file__).parents[3]
@@ -167,6 +167,13 @@ def test_every_file_of_the_image_that_is_named_is_in_the_tree():
     named = [n for path in FOLDER.rglob("*") if path.is_file() for n in re.findall(r"=/app/(\S+)", path.read_text())]
     assert len(named) == 3
     assert not [name for name in named if not (ROOT / name).is_file()]
+
+
+def test_the_service_is_less_patient_with_prefect_than_a_run():
+    documents = yaml.safe_load_all((FOLDER / "base" / "service.yaml").read_text())
+    deployment = next(document for document in documents if document["kind"] == "Deployment")
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    assert {one["name"]: one["value"] for one in container["env"]} == SERVICE
 
 
 def test_the_work_pool_of_the_settings_is_what_bootstrap_makes():
