@@ -9,3 +9,5 @@ RESULT_BLOCK: Final = "dailies-manifests/main"
 #: Seconds between two heartbeats of a flow run: the worker's environment sets them, an automation expects them.
 #: Prefect allows no shorter interval.
 HEARTBEAT_S: Final = 30
+#: Name of the state, a completed one, that an ingest run ends in when its video's media is bad.
+REJECTED: Final = "Rejected"
