@@ -13,14 +13,14 @@ from uuid import UUID
 
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.client.schemas.objects import FlowRun, State, StateType
-from prefect.states import Crashed, Failed
+from prefect.states import Crashed
 
 from core.errors import WorkflowRefused
 from core.logs import bound
 from core.settings import Settings
 from dispatch.failure_page import show_failure
 from dispatch.rerun import request_again
-from dispatch.runs import prefect_client, reschedule
+from dispatch.runs import give_up, is_still, prefect_client, reschedule
 from models import attempts, counter, ledger
 from models.reconciling import LiveVideo, count_auto_resume, live_videos
 from models.session import transaction
@@ -155,7 +155,7 @@ def _take(settings: Settings, action: Action, video: LiveVideo, run: FlowRun | N
         with transaction(settings.database) as session:
             mine = count_auto_resume(session, video.video_id, video.auto_resumes)
         return mine and reschedule(run.id)
-    if action is Action.CRASH and run is not None and run.state is not None and _is_still(run.id, run.state):
+    if action is Action.CRASH and run is not None and run.state is not None and is_still(run.id, run.state):
         with prefect_client() as client:
             died: State[Any] = Crashed(message="Taken by a worker that never started it.")
             client.set_flow_run_state(run.id, died, force=True)
@@ -168,13 +168,8 @@ def _take(settings: Settings, action: Action, video: LiveVideo, run: FlowRun | N
 def _give_up(settings: Settings, video: LiveVideo, run: FlowRun, state: State[Any]) -> bool:
     error_class = state.name or str(state.type)
     message = state.message or f"The run ended {state.name}."
-    if state.type is StateType.CRASHED:
-        if not _is_still(run.id, state):
-            return False  # a person was faster
-        # Failed in Prefect too: whoever is told of failed runs is told of this one.
-        with prefect_client() as client:
-            given_up = f"Crashed {video.auto_resumes + 1} times; waits for Retry. {message}"
-            client.set_flow_run_state(run.id, Failed(message=given_up), force=True)
+    if state.type is StateType.CRASHED and not give_up(run.id, state, crashes=video.auto_resumes + 1):
+        return False  # a person was faster
     with transaction(settings.database) as session:
         stage = ledger.stage_at_work(session, video.video_id)
         moved = attempts.fail(
@@ -190,9 +185,3 @@ def _give_up(settings: Settings, video: LiveVideo, run: FlowRun, state: State[An
     if moved:
         show_failure(settings, video.video_id, run.id, stage=stage, error_class=error_class, message=message)
     return moved
-
-
-def _is_still(run_id: UUID, judged: State[Any]) -> bool:
-    with prefect_client() as client:
-        now = client.read_flow_run(run_id).state
-    return now is not None and now.id == judged.id
