@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 import pytest
 from prefect.client.schemas.filters import FlowRunFilter
 from prefect.client.schemas.objects import FlowRun, State, StateType
-from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.settings import PREFECT_API_URL, PREFECT_LOGGING_TO_API_ENABLED, temporary_settings
 from prefect.states import Completed, Crashed, Failed
 from sqlalchemy import text
 
@@ -53,7 +53,7 @@ def server() -> Iterator[str]:
 
 @pytest.fixture(autouse=True)
 def _asked_here(server: str) -> Iterator[None]:
-    with temporary_settings({PREFECT_API_URL: server}):
+    with temporary_settings({PREFECT_API_URL: server, PREFECT_LOGGING_TO_API_ENABLED: False}):
         yield
 
 
@@ -289,7 +289,9 @@ def test_there_is_one_backfill_of_a_stage_at_a_time_and_a_dead_one_is_in_nobodys
         assert other.end is End.DONE, "of another stage"
         with transaction(settings.database) as session:
             # What the server does to the connection of a process that was killed.
-            killed = "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 2"
+            killed = (
+                "SELECT pg_terminate_backend(pid, 60000) FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 2"
+            )
             assert session.scalars(text(killed)).all() == [True]
         assert second.advance().end is None
         ends = [attempt_at(first) for _ in range(5)]
