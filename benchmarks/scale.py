@@ -7,12 +7,14 @@ the code that the service and the backfill flow use. Exits with 1 when one of th
 """
 
 import argparse
+import datetime as dt
 import random
 import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -24,10 +26,11 @@ from core.settings import DatabaseSettings, Settings
 from core.stages import Stage
 from core.values import EncoderSpec
 from deployments.embedded.postgres import embedded_postgres
-from models import Video, VideoStatus, reading, recipes, spaces
+from models import Video, VideoStatus, coverage, lacking, reading, recipes, spaces
+from models.lacking import Lack, Order, Wanted
 from models.measuring import count_videos, measure
 from models.migrate import upgrade
-from models.recipes import Column, Order
+from models.recipes import Column
 from models.session import engine_for, transaction
 
 #: What a question may take, ms, in 19 of 20 cases.
@@ -105,22 +108,32 @@ def questions(settings: Settings, today: dict[Column, str]) -> dict[str, Callabl
     def newest(status: VideoStatus | None) -> Callable[[Session], object]:
         return lambda session: reading.list_videos(session, owner_id=OWNER, status=status, limit=50)
 
-    def plan(column: Column, order: Order) -> Callable[[Session], object]:
+    def plan(column: Column, order: Order, lack: Lack | None = None) -> Callable[[Session], object]:
+        wanted = Wanted(column=column, recipe=today[column], owner_id=OWNER, lack=lack)
+
         def ask(session: Session) -> object:
-            count = recipes.behind(session, column, today[column], OWNER)
-            return count, recipes.candidates(session, column, today[column], OWNER, order=order, limit=100)
+            return lacking.count(session, wanted), lacking.candidates(session, wanted, order=order, limit=100)
 
         return ask
 
+    def lists(column: Column) -> Wanted:
+        return Wanted(column=column, recipe=today[column], owner_id=OWNER)
+
+    begin = dt.datetime(2025, 2, 1, tzinfo=dt.UTC)
+    month = replace(lists(shots), since=begin, until=begin + dt.timedelta(days=30))
     return {
         "list, newest 50": newest(None),
         "list, failed": newest(VideoStatus.FAILED),
         "why, one video": lambda session: recipes.known(session, chance.choice(some)),
         "status (metrics)": count_videos,
         "work in progress (metrics)": measure,
-        "coverage": lambda session: recipes.coverage(session, today, OWNER),
+        "coverage": lambda session: coverage.coverage(session, today, OWNER),
         "plan: stale shots, oldest": plan(shots, Order.OLDEST),
         "plan: half a space, newest": plan(second, Order.NEWEST),
+        "plan: failed shots": plan(shots, Order.OLDEST, Lack.FAILED),
+        "coverage, list of shots": lambda session: coverage.videos_lacking(session, lists(shots), None, 50),
+        "coverage, list of a space": lambda session: coverage.videos_lacking(session, lists(second), None, 50),
+        "plan: stale shots, a month": lambda session: lacking.count(session, month),
     }
 
 

@@ -104,6 +104,10 @@ class Service:
         answer: list[Document] = self._ask("GET", "/coverage")
         return answer
 
+    def lacking(self, stage: str, limit: int, **filters: str) -> list[Document]:
+        """List the videos that are not up to date in a stage; filters are `state` and `space`."""
+        return self._pages(f"/coverage/{stage}/videos", limit, filters)
+
     def why(self, video_id: str) -> Document:
         """Say why a video is not searchable."""
         answer: Document = self._ask("GET", f"/videos/{video_id}/why")
@@ -127,16 +131,7 @@ class Service:
 
     def videos(self, limit: int, **filters: str) -> list[Document]:
         """List videos, newest first; filters are `status`, `id` (its first digits) and `key`."""
-        found: list[Document] = []
-        cursor: str | None = None
-        while len(found) < limit:
-            asked: dict[str, Any] = {**filters, "limit": min(PAGE, limit - len(found))}
-            page: Document = self._ask("GET", "/videos", params={**asked, **({"cursor": cursor} if cursor else {})})
-            found += page["videos"]
-            cursor = page["next"]
-            if cursor is None:
-                break
-        return found
+        return self._pages("/videos", limit, filters)
 
     def search(self, text: str, limit: int, page: int = 1, **filters: Any) -> list[Document]:
         """Find scenes by a text, best first; for the filters see Choice in service/finding.py."""
@@ -178,6 +173,19 @@ class Service:
         if len(found) > 1:
             raise NotFound(f"Several videos have an id that begins with {text}: give more digits.")
         return str(found[0]["video_id"])
+
+    def _pages(self, path: str, limit: int, filters: dict[str, str]) -> list[Document]:
+        """Give the videos of a list, one page after the other."""
+        found: list[Document] = []
+        cursor: str | None = None
+        while len(found) < limit:
+            asked: dict[str, Any] = {**filters, "limit": min(PAGE, limit - len(found))}
+            page: Document = self._ask("GET", path, params={**asked, **({"cursor": cursor} if cursor else {})})
+            found += page["videos"]
+            cursor = page["next"]
+            if cursor is None:
+                break
+        return found
 
     def _ask(self, method: str, path: str, **what: Any) -> Any:
         return self._answer(method, path, **what).json()

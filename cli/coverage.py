@@ -11,25 +11,68 @@ from rich.table import Table
 from cli.client import Document, service_of
 from cli.options import HERE, AsJson, DataFolder
 from cli.output import print_json, size, usage_error
+from core.stages import REDONE, Stage
 
-#: Stages that a backfill brings up to date.
-STAGES = ("transcode", "shots", "stills", "embed")
+#: In what ways a video may not be up to date.
+LACKS = ("failed", "stale", "missing")
 
 
-def coverage(as_json: AsJson = False, data: DataFolder = HERE) -> None:
+def coverage(
+    stage: Annotated[
+        str | None, typer.Argument(metavar="[STAGE]", help="List the videos that are not up to date in this stage.")
+    ] = None,
+    space: Annotated[
+        str | None, typer.Option(help="With embed: in which space; default: the one that answers searches.")
+    ] = None,
+    state: Annotated[str | None, typer.Option(help=f"Only these: {', '.join(LACKS)}.")] = None,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many to list at most.")] = 50,
+    as_json: AsJson = False,
+    data: DataFolder = HERE,
+) -> None:
     """Show how many videos every stage, and every embedding space, was done for by today's settings and code.
+
+    With a stage, list the videos that are not: newest first, and why each counts. A verdict stands whatever the limits
+    are now, so validate and publish are never stale; `dailies rerun VIDEO` validates anew.
 
     \b
     Examples:
       dailies coverage
-      dailies coverage --json | jq '.[] | select(.stale > 0)'
+      dailies coverage shots --state failed
+      dailies coverage embed --space siglip2 --json | jq -r '.[].video_id'
     """
+    if stage is None:
+        if space is not None or state is not None:
+            usage_error("--space and --state go with a stage.")
+        with service_of(data) as service:
+            rows = service.coverage()
+        _show(rows, _table(rows), as_json=as_json)
+        return
+    if stage not in tuple(Stage):
+        usage_error(f"{stage}: give one of {', '.join(Stage)}.")
+    if state is not None and state not in LACKS:
+        usage_error(f"{state}: give one of {', '.join(LACKS)}.")
+    if space is not None and stage != Stage.EMBED:
+        usage_error("--space goes with embed.")
+    given = {key: value for key, value in (("space", space), ("state", state)) if value is not None}
     with service_of(data) as service:
-        rows = service.coverage()
+        found = service.lacking(stage, limit, **given)
+    _show(found, _list(found), as_json=as_json)
+
+
+def _show(rows: list[Document], table: Table, *, as_json: bool) -> None:
     if as_json:
         print_json(rows)
     else:
-        Console(soft_wrap=True, highlight=False).print(_table(rows))
+        Console(soft_wrap=True, highlight=False).print(table if rows else "every video is up to date")
+
+
+def _list(rows: list[Document]) -> Table:
+    table = Table(box=None, header_style="dim")
+    for heading in ("video", "state", "status", "title"):
+        table.add_column(heading)
+    for row in rows:
+        table.add_row(row["video_id"], row["state"], row["status"], escape(row["title"]))
+    return table
 
 
 def _table(rows: list[Document]) -> Table:
@@ -70,11 +113,12 @@ def why(
 
 
 def backfill(
-    stage: Annotated[str, typer.Argument(metavar="STAGE", help=f"What to bring up to date: {', '.join(STAGES)}.")],
+    stage: Annotated[str, typer.Argument(metavar="STAGE", help=f"What to bring up to date: {', '.join(REDONE)}.")],
     space: Annotated[
         str | None,
         typer.Option(help="With embed: whose space, as `dailies encoders` shows it; default: the configured."),
     ] = None,
+    state: Annotated[str | None, typer.Option(help=f"Only videos that coverage counts so: {', '.join(LACKS)}.")] = None,
     newest: Annotated[bool, typer.Option("--newest", help="The newest videos first.")] = False,
     since: Annotated[
         dt.datetime | None, typer.Option(help="Only videos that came at this time or later (UTC).")
@@ -95,14 +139,18 @@ def backfill(
       dailies backfill embed --dry-run            how much there is to do
       dailies backfill embed --space siglip2      fill a second encoder's space, from the proxies
       dailies backfill shots --since 2026-01-01 --per-minute 10
+      dailies backfill transcode --state failed   those whose newest try failed
     """
-    if stage not in STAGES:
-        usage_error(f"{stage}: give one of {', '.join(STAGES)}.")
-    if space is not None and stage != "embed":
+    if stage not in REDONE:
+        usage_error(f"{stage}: give one of {', '.join(REDONE)}.")
+    if state is not None and state not in LACKS:
+        usage_error(f"{state}: give one of {', '.join(LACKS)}.")
+    if space is not None and stage != Stage.EMBED:
         usage_error("--space goes with embed.")
     body = {
         "stage": stage,
         "space": space,
+        "state": state,
         "order": "newest" if newest else "oldest",
         "since": _utc(since),
         "until": _utc(until),

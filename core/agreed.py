@@ -13,3 +13,5 @@ HEARTBEAT_S: Final = 30
 SILENT: Final = "No heartbeat: its process was lost."
 #: What it says of one that a worker took and never started.
 NEVER_STARTED: Final = "Taken by a worker that never started it."
+#: Name of the state, a completed one, that an ingest run ends in when its video's media is bad.
+REJECTED: Final = "Rejected"

@@ -41,6 +41,11 @@ STAGE_VERSION: Final[dict[Stage, int]] = {
 }
 
 
+#: What a backfill brings up to date. A verdict stands whatever the limits are today, and publishing makes nothing: neither
+#: is ever stale.
+REDONE: Final = (Stage.TRANSCODE, Stage.SHOTS, Stage.STILLS, Stage.EMBED)
+
+
 def stages_from(first: Stage) -> tuple[Stage, ...]:
     """Give `first` and every stage after it, in order."""
     order = tuple(Stage)

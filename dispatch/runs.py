@@ -10,7 +10,7 @@ import httpx
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import State
 from prefect.exceptions import ObjectNotFound, PrefectException, PrefectHTTPStatusError
-from prefect.states import Scheduled
+from prefect.states import Failed, Scheduled
 
 from core.errors import NotFound, WorkflowRefused, WorkflowUnavailable
 from models.states import Queue
@@ -127,3 +127,23 @@ def reschedule(run_id: UUID, patience_s: float = 0.0) -> bool:
             # Forced, as in UI v2: a Completed (Rejected) run may be retried too.
             client.set_flow_run_state(run_id, Scheduled(name="AwaitingRetry"), force=True)
         return True
+
+
+def is_still(run_id: UUID, judged: State) -> bool:
+    """Say whether a run is in the very state that was judged: a person may have been faster."""
+    with prefect_client() as client:
+        try:
+            now = client.read_flow_run(run_id).state
+        except ObjectNotFound:
+            return False
+    return now is not None and now.id == judged.id
+
+
+def give_up(run_id: UUID, crashed: State, crashes: int) -> bool:
+    """Set a run that crashed once too often to failed: whoever is told of failed runs is told of it; False if it moved on."""
+    if not is_still(run_id, crashed):
+        return False
+    told = f"Crashed {crashes} times; waits for Retry. {crashed.message or f'The run ended {crashed.name}.'}"
+    with prefect_client() as client:
+        client.set_flow_run_state(run_id, Failed(message=told), force=True)
+    return True

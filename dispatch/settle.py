@@ -14,7 +14,7 @@ from uuid import UUID
 
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.client.schemas.objects import FlowRun, State, StateType
-from prefect.states import Cancelled, Crashed, Failed, Running
+from prefect.states import Cancelled, Crashed, Running
 
 from core.agreed import HEARTBEAT_S, NEVER_STARTED, SILENT
 from core.errors import WorkflowRefused
@@ -22,7 +22,7 @@ from core.logs import bound
 from core.settings import Settings
 from dispatch.failure_page import show_failure
 from dispatch.rerun import request_again
-from dispatch.runs import prefect_client, reschedule
+from dispatch.runs import give_up, is_still, prefect_client, reschedule
 from models import attempts, counter, ledger
 from models.reconciling import LiveVideo, count_auto_resume, live_videos, lock, try_lock
 from models.session import transaction
@@ -221,7 +221,7 @@ def _take(settings: Settings, action: Action, video: LiveVideo, run: FlowRun | N
 
 
 def _set_right(run_id: UUID, state: State[Any]) -> bool:
-    if not _is_still(run_id, state):
+    if not is_still(run_id, state):
         return False  # it said so itself, or a person was faster
     with prefect_client() as client:
         client.set_flow_run_state(run_id, _TRULY[state.type](), force=True)
@@ -231,13 +231,8 @@ def _set_right(run_id: UUID, state: State[Any]) -> bool:
 def _give_up(settings: Settings, video: LiveVideo, run: FlowRun, state: State[Any]) -> bool:
     error_class = state.name or str(state.type)
     message = state.message or f"The run ended {state.name}."
-    if state.type is StateType.CRASHED:
-        if not _is_still(run.id, state):
-            return False  # a person was faster
-        # Failed in Prefect too: whoever is told of failed runs is told of this one.
-        with prefect_client() as client:
-            given_up = f"Crashed {video.auto_resumes + 1} times; waits for Retry. {message}"
-            client.set_flow_run_state(run.id, Failed(message=given_up), force=True)
+    if state.type is StateType.CRASHED and not give_up(run.id, state, crashes=video.auto_resumes + 1):
+        return False  # a person was faster
     with transaction(settings.database) as session:
         stage = ledger.stage_at_work(session, video.video_id)
         if stage is None and state.type is StateType.FAILED:
@@ -257,9 +252,3 @@ def _give_up(settings: Settings, video: LiveVideo, run: FlowRun, state: State[An
     if moved:
         show_failure(settings, video.video_id, run.id, stage=stage, error_class=error_class, message=message)
     return moved
-
-
-def _is_still(run_id: UUID, judged: State[Any]) -> bool:
-    with prefect_client() as client:
-        now = client.read_flow_run(run_id).state
-    return now is not None and now.id == judged.id

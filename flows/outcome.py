@@ -10,6 +10,7 @@ from prefect.exceptions import Abort
 from prefect.flows import Flow
 from prefect.states import Completed
 
+from core.agreed import REJECTED
 from core.errors import DatabaseUnavailable, InvalidMedia, Superseded
 from core.failures import describe
 from core.logs import bound
@@ -58,8 +59,8 @@ def _verdict(ticket: Ticket, steps: Callable[[Ticket], None]) -> State[Any] | No
     try:
         steps(ticket)
     except InvalidMedia as verdict:
-        reject(ticket, verdict.reason, verdict.sentence)
-        return Completed(name="Rejected", message=f"{verdict.reason}: {verdict.sentence}")
+        reject(ticket, verdict.reason, verdict.sentence, _note(verdict, STAGE_NOTE))
+        return Completed(name=REJECTED, message=f"{verdict.reason}: {verdict.sentence}")
     return None
 
 

@@ -159,8 +159,12 @@ def accept(session: Session, ticket: Ticket, sha256: str, size_bytes: int, facts
         video.status = VideoStatus.PROCESSING
 
 
-def reject(session: Session, ticket: Ticket, reason: str, sentence: str) -> None:
-    """Record the verdict on bad media, again when the first answer was lost; an indexed video stays so."""
+def reject(session: Session, ticket: Ticket, reason: str, sentence: str, stage: str | None = None) -> None:
+    """Record the verdict on bad media, again when the first answer was lost; an indexed video stays so.
+
+    Args:
+        stage: where it was found; coverage counts an indexed video as failed there.
+    """
     video = owned(session, ticket)
     if video.status is VideoStatus.REJECTED:
         return
@@ -169,6 +173,8 @@ def reject(session: Session, ticket: Ticket, reason: str, sentence: str) -> None
     if video.status is not VideoStatus.INDEXED:
         video.status = VideoStatus.REJECTED
         video.reject_reason, video.reject_sentence = reason, sentence
+    elif stage is not None:
+        recipes.note_failure(session, ticket.video_id, Stage(stage))
     video.has_chunks = True
 
 

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from sqlalchemy import text
+from sqlalchemy import delete, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
@@ -30,3 +30,20 @@ def add(session: Session, name: str, amount: int) -> None:
         session.execute(
             statement.on_conflict_do_update(index_elements=[Counter.name], set_={"value": Counter.value + amount})
         )
+
+
+def take(session: Session, name: str, at_most: int) -> bool:
+    """Raise a counter by one unless that would exceed a number; say whether it was raised.
+
+    Those who count at the same time follow one another, so that all of them together stay within it.
+    """
+    statement = insert(Counter).values(name=name, value=1)
+    raised = statement.on_conflict_do_update(
+        index_elements=[Counter.name], set_={"value": Counter.value + 1}, where=Counter.value < at_most
+    )
+    return at_most > 0 and session.execute(raised.returning(Counter.value)).first() is not None
+
+
+def forget_before(session: Session, prefix: str, name: str) -> None:
+    """Remove the counters with a prefix whose names come before this one."""
+    session.execute(delete(Counter).where(Counter.name.startswith(prefix, autoescape=True), Counter.name < name))

@@ -1,29 +1,25 @@
-"""Writes and reads of `video_stage`: what each video was done by, how much of everything is up to date, what is not."""
+"""Recipes of published videos: what each of them was done by, written as it is published and read again."""
 
-import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Final
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy import ColumnElement, and_, delete, func, literal, or_, select, true, tuple_, update
+from sqlalchemy import delete, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from core.fingerprint import Recipes
 from core.stages import Stage
 from core.values import EncoderSpec
-from models.encoder import Encoder
-from models.states import VideoStatus
+from models.encoder import Encoder, SceneEmbedding
+from models.scene import Scene
 from models.video import Video
 from models.video_stage import NO_ENCODER, CoverageCount, Recipe, VideoStage
 
 #: Name of the recipe of what was never done.
 NEVER: Final = ""
-#: Rows added in one transaction when a space is new.
-BATCH: Final = 10_000
 
 
 @dataclass(frozen=True)
@@ -32,33 +28,6 @@ class Column:
 
     stage: Stage
     encoder_id: int = NO_ENCODER
-
-
-class Order(StrEnum):
-    """Which videos come first."""
-
-    OLDEST = "oldest"
-    NEWEST = "newest"
-
-
-class Coverage(BaseModel):
-    """How many videos are where in one column; the five numbers add up to `videos`."""
-
-    model_config = ConfigDict(frozen=True)
-
-    stage: Stage
-    encoder_id: int
-    videos: int
-    #: Done by today's recipe.
-    produced: int
-    #: Done by another recipe: published and served, and a backfill would do it again.
-    stale: int
-    #: Rejected: there is nothing to do it with, by design.
-    empty: int
-    #: The newest try at this stage failed.
-    failed: int
-    #: Not done: on its way, failed at another stage, or indexed before the space was there.
-    missing: int
 
 
 class Known(BaseModel):
@@ -71,27 +40,39 @@ class Known(BaseModel):
     failed: bool
 
 
-class Candidate(BaseModel):
-    """A video that lacks today's recipe in a column."""
-
-    model_config = ConfigDict(frozen=True, from_attributes=True)
-
-    video_id: UUID
-    video_at: dt.datetime
-
-
-def columns(session: Session, today: Recipes, embedded: Sequence[EncoderSpec] | None = None) -> dict[Column, str]:
-    """Give the columns of the matrix, in the order of the stages and of the spaces, each with its recipe of today.
-
-    Args:
-        embedded: the only spaces that vectors were made for; the others' recipe is then "never". None: all of them.
-    """
+def columns(session: Session, today: Recipes) -> dict[Column, str]:
+    """Give the columns of the matrix, in the order of the stages and of the spaces, each with its recipe of today."""
     found = {Column(stage): today.of(stage) for stage in Stage if stage is not Stage.EMBED}
     for row in session.scalars(select(Encoder).order_by(Encoder.id)):
-        made = embedded is None or row.spec in embedded
-        found[Column(Stage.EMBED, row.id)] = today.of_space(row.spec) if made else NEVER
+        found[Column(Stage.EMBED, row.id)] = today.of_space(row.spec)
     order = tuple(Stage)
     return dict(sorted(found.items(), key=lambda item: (order.index(item[0].stage), item[0].encoder_id)))
+
+
+def published_by(
+    session: Session, video_id: UUID, today: Recipes, embedded: Sequence[EncoderSpec]
+) -> dict[Column, str]:
+    """Give what a publication is to note of each column: everything is done by today's recipes, or never.
+
+    A space that was not embedded this time is left out while it still holds the video's scenes: what is noted of it holds.
+
+    Args:
+        embedded: the spaces that vectors were made for.
+    """
+    scenes = select(func.count()).select_from(Scene).where(Scene.video_id == video_id).scalar_subquery()
+    filled = session.scalars(
+        select(SceneEmbedding.encoder_id)
+        .join(Scene, Scene.id == SceneEmbedding.scene_id)
+        .where(Scene.video_id == video_id)
+        .group_by(SceneEmbedding.encoder_id)
+        .having(func.count() == scenes)
+    ).all()
+    made = {NO_ENCODER, *(row.id for row in session.scalars(select(Encoder)) if row.spec in embedded)}
+    return {
+        column: name if column.encoder_id in made else NEVER
+        for column, name in columns(session, today).items()
+        if column.encoder_id in made or column.encoder_id not in filled
+    }
 
 
 def recipe_id(session: Session, column: Column, name: str) -> int:
@@ -152,105 +133,6 @@ def forget_space(session: Session, encoder_id: int) -> None:
     session.execute(delete(Recipe).where(Recipe.stage == Stage.EMBED, Recipe.encoder_id == encoder_id))
 
 
-def add_missing(session: Session, column: Column, after: UUID | None) -> UUID | None:
-    """Add "never done" rows for published videos that have none in a column, a batch of videos at a time.
-
-    Args:
-        after: the id that the call before gave; None begins.
-
-    Returns:
-        Where the next call goes on; None when every video was looked at.
-    """
-    looked_at = session.scalars(
-        select(Video.id).where(Video.id > after if after else true()).order_by(Video.id).limit(BATCH)
-    ).all()
-    if not looked_at:
-        return None
-    never = recipe_id(session, column, NEVER)
-    here = and_(
-        VideoStage.video_id == Video.id, VideoStage.stage == column.stage, VideoStage.encoder_id == column.encoder_id
-    )
-    session.execute(
-        insert(VideoStage)
-        .from_select(
-            ["video_id", "stage", "encoder_id", "recipe_id", "owner_id", "video_at"],
-            select(
-                Video.id,
-                literal(column.stage, VideoStage.stage.type),
-                literal(column.encoder_id),
-                literal(never),
-                Video.owner_id,
-                Video.created_at,
-            ).where(
-                Video.id >= looked_at[0],
-                Video.id <= looked_at[-1],
-                Video.status == VideoStatus.INDEXED,
-                ~select(VideoStage.video_id).where(here).exists(),
-            ),
-        )
-        .on_conflict_do_nothing()
-    )
-    return looked_at[-1]
-
-
-def coverage(session: Session, today: Mapping[Column, str], owner_id: str) -> list[Coverage]:
-    """Count every column, in the order given; reads counts, never the rows.
-
-    Args:
-        today: the recipe that each column is done by now.
-    """
-    counts = select(Video.status, func.count()).where(Video.owner_id == owner_id).group_by(Video.status)
-    statuses = {status: number for status, number in session.execute(counts)}  # noqa: C416 - rows to a dict
-    videos = sum(statuses.values()) - statuses.get(VideoStatus.UPLOADING, 0)
-    empty = statuses.get(VideoStatus.REJECTED, 0)
-    failures = (
-        select(Video.error_stage, func.count())
-        .where(Video.owner_id == owner_id, Video.status == VideoStatus.FAILED)
-        .group_by(Video.error_stage)
-    )
-    failed_at = {stage: number for stage, number in session.execute(failures)}  # noqa: C416 - rows to a dict
-    counted = session.execute(
-        select(Recipe.stage, Recipe.encoder_id, Recipe.name, CoverageCount.failed, CoverageCount.videos)
-        .join(Recipe, Recipe.id == CoverageCount.recipe_id)
-        .where(CoverageCount.owner_id == owner_id)
-    ).all()
-    found = []
-    for column, name in today.items():
-        mine = [row for row in counted if (row.stage, row.encoder_id) == (column.stage, column.encoder_id)]
-        produced = sum(row.videos for row in mine if row.name == name and not row.failed)
-        stale = sum(row.videos for row in mine if row.name not in {name, NEVER} and not row.failed)
-        failed = sum(row.videos for row in mine if row.failed) + failed_at.get(column.stage, 0)
-        found.append(
-            Coverage(
-                stage=column.stage,
-                encoder_id=column.encoder_id,
-                videos=videos,
-                produced=produced,
-                stale=stale,
-                empty=empty,
-                failed=failed,
-                missing=max(0, videos - produced - stale - failed - empty),
-            )
-        )
-    return found
-
-
-def behind(session: Session, column: Column, name: str, owner_id: str) -> int:
-    """Count the published videos that lack a recipe in a column; reads counts, never the rows."""
-    published = _counted(session, owner_id, Recipe.stage == Stage.PUBLISH)
-    fresh = _counted(
-        session,
-        owner_id,
-        and_(
-            Recipe.stage == column.stage,
-            Recipe.encoder_id == column.encoder_id,
-            Recipe.name == name,
-            ~CoverageCount.failed,
-        ),
-    )
-    return max(0, published - fresh)
-
-
 def known(session: Session, video_id: UUID) -> dict[Column, Known]:
     """Give the recipe that each column of a video was done by; nothing before it was published."""
     rows = session.execute(
@@ -259,68 +141,6 @@ def known(session: Session, video_id: UUID) -> dict[Column, Known]:
         .where(VideoStage.video_id == video_id)
     )
     return {Column(row.stage, row.encoder_id): Known(recipe=row.name, failed=row.failed) for row in rows}
-
-
-def is_whole(session: Session, column: Column, owner_id: str) -> bool:
-    """Say whether every published video has a row in a column; reads counts, never the rows."""
-    published = _counted(session, owner_id, Recipe.stage == Stage.PUBLISH)
-    here = and_(Recipe.stage == column.stage, Recipe.encoder_id == column.encoder_id)
-    return _counted(session, owner_id, here) >= published
-
-
-def _counted(session: Session, owner_id: str, which: ColumnElement[bool]) -> int:
-    query = (
-        select(func.coalesce(func.sum(CoverageCount.videos), 0))
-        .join(Recipe, Recipe.id == CoverageCount.recipe_id)
-        .where(CoverageCount.owner_id == owner_id, which)
-    )
-    return int(session.scalar(query) or 0)
-
-
-def candidates(
-    session: Session,
-    column: Column,
-    name: str,
-    owner_id: str,
-    *,
-    order: Order = Order.OLDEST,
-    since: dt.datetime | None = None,
-    until: dt.datetime | None = None,
-    after: Candidate | None = None,
-    limit: int,
-) -> list[Candidate]:
-    """Give published videos that lack a recipe in a column, a page at a time; every page is a few index reads.
-
-    Args:
-        since: videos that came at this instant or later.
-        until: videos that came before this instant.
-        after: the last one of the page before.
-    """
-    place = tuple_(VideoStage.video_at, VideoStage.video_id)
-    oldest = order is Order.OLDEST
-    where: list[ColumnElement[bool]] = [VideoStage.owner_id == owner_id]
-    where += [VideoStage.video_at >= since] if since else []
-    where += [VideoStage.video_at < until] if until else []
-    if after is not None:
-        last = tuple_(literal(after.video_at), literal(after.video_id))
-        where.append(place > last if oldest else place < last)
-    sort = (
-        (VideoStage.video_at, VideoStage.video_id)
-        if oldest
-        else (VideoStage.video_at.desc(), VideoStage.video_id.desc())
-    )
-    ways = session.execute(
-        select(Recipe.id, Recipe.name).where(Recipe.stage == column.stage, Recipe.encoder_id == column.encoder_id)
-    ).all()
-    found: list[Candidate] = []
-    for way in ways:
-        # One read in index order a recipe: all of one that is not today's, of today's those that failed.
-        query = select(VideoStage.video_id, VideoStage.video_at).where(VideoStage.recipe_id == way.id, *where)
-        if way.name == name:
-            query = query.where(VideoStage.failed)
-        found += [Candidate.model_validate(row) for row in session.execute(query.order_by(*sort).limit(limit))]
-    found.sort(key=lambda one: (one.video_at, one.video_id), reverse=not oldest)
-    return found[:limit]
 
 
 def up_to_date(session: Session, column: Column, name: str, video_ids: Sequence[UUID]) -> set[UUID]:
@@ -336,3 +156,19 @@ def up_to_date(session: Session, column: Column, name: str, video_ids: Sequence[
         )
     )
     return set(video_ids) - set(lacking)
+
+
+def shares_to_redo(session: Session, today: Mapping[Column, str], video_ids: Sequence[UUID]) -> dict[Column, float]:
+    """Give which share of these videos a run would do each column again for."""
+    rows = session.execute(
+        select(VideoStage.stage, VideoStage.encoder_id, Recipe.name, func.count().label("videos"))
+        .join(Recipe, Recipe.id == VideoStage.recipe_id)
+        .where(VideoStage.video_id.in_(video_ids), ~VideoStage.failed)
+        .group_by(VideoStage.stage, VideoStage.encoder_id, Recipe.name)
+    )
+    fresh = {
+        Column(row.stage, row.encoder_id): row.videos
+        for row in rows
+        if today.get(Column(row.stage, row.encoder_id)) == row.name
+    }
+    return {column: 1 - fresh.get(column, 0) / len(video_ids) for column in today}

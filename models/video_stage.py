@@ -53,6 +53,14 @@ class VideoStage(Base):
     __table_args__ = (
         PrimaryKeyConstraint("video_id", "stage", "encoder_id"),
         Index("ix_video_stage_recipe", "recipe_id", "owner_id", "video_at", "video_id"),
+        Index(
+            "ix_video_stage_failed",
+            "recipe_id",
+            "owner_id",
+            "video_at",
+            "video_id",
+            postgresql_where=text("failed"),
+        ),
     )
 
 

@@ -57,7 +57,7 @@ def videos(
     page = found[:limit]
     return VideoPage(
         videos=[summary_of(video, door.settings) for video in page],
-        next=cursor_at(page[-1]) if len(found) > limit else None,
+        next=cursor_at(page[-1].created_at, page[-1].id) if len(found) > limit else None,
     )
 
 
@@ -109,9 +109,9 @@ def ids_beginning(text: str) -> tuple[UUID, UUID]:
     return UUID(digits.ljust(_DIGITS, "0")), UUID(digits.ljust(_DIGITS, "f"))
 
 
-def cursor_at(video: Video) -> str:
-    """Write down a place in the list, opaque to the caller."""
-    place = f"{video.created_at.isoformat()} {video.id}"
+def cursor_at(moment: dt.datetime, video_id: UUID) -> str:
+    """Write down a place in a list of videos, opaque to the caller: when the last one shown came, and its id."""
+    place = f"{moment.isoformat()} {video_id}"
     return base64.urlsafe_b64encode(place.encode()).decode()
 
 

@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 
 from pydantic import BaseModel, ConfigDict
 
-from core.stages import Stage
+from core.stages import REDONE, Stage
 from models import Encoder, Video, VideoStatus
+from models.lacking import lack_of
 from models.recipes import NEVER, Column, Known
 
 
@@ -79,7 +80,11 @@ def _of_indexed(
             sentence=f"It is playable, but not in the space of {active.name}, which answers searches{failed}.",
             next_step=f"Fill the space: dailies backfill embed --space {active.id}",
         )
-    stale = [column for column in _redone(today) if column not in known or known[column].recipe != today[column]]
+    stale = [
+        column
+        for column in _redone(today)
+        if lack_of(column, known[column].recipe if column in known else NEVER, today[column])
+    ]
     broken = [column for column in _redone(today) if column in known and known[column].failed]
     if not stale and not broken:
         return Answer(searchable=True, sentence=f"It is searchable by {active.name}, and everything is up to date.")
@@ -96,7 +101,7 @@ def _of_indexed(
 
 def _redone(today: Mapping[Column, str]) -> Sequence[Column]:
     """Give the columns that a backfill brings up to date."""
-    return [column for column in today if column.stage not in {Stage.VALIDATE, Stage.PUBLISH}]
+    return [column for column in today if column.stage in REDONE]
 
 
 def _names(columns: Sequence[Column]) -> str:

@@ -15,7 +15,6 @@ from core.settings import get_settings
 from core.stages import Stage
 from core.values import DetectedShots, Embedded, Stills, Ticket, Transcoded, ValidatedSource
 from models import attempts, ledger, publication, recipes
-from models.recipes import columns
 from models.session import transaction
 from storage.chunk_media import remove_chunks
 from storage.client import object_store
@@ -73,7 +72,8 @@ def publish(
             )
             for encoder, vectors in spaces[1:]:
                 publication.add_vectors(session, ticket, detected.fingerprint, encoder, vectors)
-            recipes.record(session, ticket.video_id, columns(session, Recipes(settings), [each for each, _ in spaces]))
+            by = recipes.published_by(session, ticket.video_id, Recipes(settings), [each for each, _ in spaces])
+            recipes.record(session, ticket.video_id, by)
             # With the rows it tells of: a process that dies after the commit leaves no entry open for ever.
             ledger.finish(session, entry)
             faults.reached(Stage.PUBLISH, faults.Moment.BEFORE, ticket.video_id)
@@ -92,10 +92,10 @@ def vectors_in(embedded: Embedded) -> list[list[float]]:
 
 
 @task(name="reject", task_run_name="reject: {reason}", **NEVER_CACHED)
-def reject(ticket: Ticket, reason: str, sentence: str) -> None:
-    """Record the verdict on bad media, for the uploader."""
+def reject(ticket: Ticket, reason: str, sentence: str, stage: str | None) -> None:
+    """Record the verdict on bad media, for the uploader; of an indexed video, that doing this stage again failed."""
     with transaction(get_settings().database) as session:
-        attempts.reject(session, ticket, reason, sentence)
+        attempts.reject(session, ticket, reason, sentence, stage)
         faults.reached("reject", faults.Moment.BEFORE, ticket.video_id)
     faults.reached("reject", faults.Moment.AFTER, ticket.video_id)
     _remove_chunks(ticket)

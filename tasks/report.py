@@ -1,22 +1,29 @@
 """What a run's page in the Prefect UI shows: artifacts in Markdown, written for people."""
 
+import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, cast
 from uuid import UUID
 
+import httpx
 from prefect import get_run_logger
 from prefect.artifacts import (
     create_link_artifact,
     create_markdown_artifact,
     create_progress_artifact,
+    create_table_artifact,
     update_progress_artifact,
 )
+from prefect.exceptions import PrefectException
 
 from core.markdown import escaped
 from core.settings import get_settings
 from core.values import DetectedShots, Stills, Ticket, Transcoded, ValidatedSource
+from models.coverage import Coverage
+
+logger = logging.getLogger(__name__)
 
 #: Scenes listed before the rest is only counted.
 MAX_ROWS = 40
@@ -125,33 +132,60 @@ def vacuumed(result: dict[str, Any]) -> None:
     create_markdown_artifact(key="vacuum", markdown="\n".join(lines), description="What a vacuum removed")
 
 
+def coverage(rows: Sequence[Coverage]) -> None:
+    """Tell how many videos are up to date in every stage and space."""
+    shown = ("videos", "produced", "stale", "failed", "missing", "empty")
+    table = [{"stage": str(row.stage), "space": row.space or "", **row.model_dump(include={*shown})} for row in rows]
+    with _told_later():
+        create_table_artifact(
+            key="coverage",
+            table=table,
+            description="Videos up to date (produced), done otherwise than today (stale), failed, missing, rejected (empty); "
+            "`dailies coverage STAGE` lists them",
+        )
+
+
 class BackfillPage:
     """What the page of a backfill shows: what was planned, then how far it is."""
 
     def __init__(self, stage: str, videos: int, hours: float | None, size_bytes: int | None) -> None:
         self._videos = videos
         self._began = time.monotonic()
-        self._told: tuple[int | str, ...] = ()
+        self._told: tuple[int | str | bool, ...] = ()
         lines = [
             f"**{videos:,} videos** lack today's recipe of `{stage}`.",
             "",
             f"- estimated time: {'unknown until one was done' if hours is None else f'{hours:,.2f} hours'}",
             f"- estimated results: {'not known' if size_bytes is None else f'{size_bytes / 1e6:,.1f} MB'}",
         ]
-        create_markdown_artifact(key="backfill", markdown="\n".join(lines), description="What there is to do")
+        with _told_later():
+            create_markdown_artifact(key="backfill", markdown="\n".join(lines), description="What there is to do")
         self._progress: UUID | None = None
 
-    def tell(self, done: int, failed: int, going: int, note: str) -> None:
+    def tell(self, done: int, failed: int, going: int, *, is_over: bool, note: str) -> None:
         """Tell how far it is, if it has moved."""
-        if (done, failed, going, note) == self._told:
+        if (told := (done, failed, going, is_over, note)) == self._told:
             return
-        self._told = (done, failed, going, note)
-        percent = round(min(100.0, 100 * (done + failed) / max(1, self._videos)), 1)
+        # There may be more by now than was planned, or less.
+        videos = max(self._videos, done + failed + going)
+        left = videos - done - failed
+        percent = 100.0 if is_over and not note else round(100 * (done + failed) / max(1, videos), 1)
         spent = time.monotonic() - self._began
-        left = self._videos - done - failed
-        eta = f", about {left * spent / done / 60:.0f} min left" if done and left > 0 and not note else ""
-        said = f"{done} of {self._videos} done, {failed} failed, {going} asked for{eta}. {note}".strip()
-        if self._progress is None:
-            self._progress = cast("UUID", create_progress_artifact(percent, key="backfill-progress", description=said))
-        else:
-            update_progress_artifact(self._progress, percent, description=said)
+        eta = f", about {left * spent / done / 60:.0f} min left" if done and left > 0 and not is_over else ""
+        said = f"{done} of {videos} done, {failed} failed, {going} asked for{eta}. {note}".strip()
+        with _told_later():
+            if self._progress is None:
+                artifact = create_progress_artifact(percent, key="backfill-progress", description=said)
+                self._progress = cast("UUID", artifact)
+            else:
+                update_progress_artifact(self._progress, percent, description=said)
+            self._told = told
+
+
+@contextmanager
+def _told_later() -> Iterator[None]:
+    """Let work of days go on when the Prefect server is away for a moment: the next step tells more anyway."""
+    try:
+        yield
+    except (httpx.HTTPError, PrefectException) as error:
+        logger.warning("the run's page is not up to date: %s", error)

@@ -1,5 +1,6 @@
 """A bare Prefect server in a process of its own: its database is a file that is thrown away."""
 
+import json
 import os
 import socket
 import subprocess
@@ -10,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
+
+from deployments.described import PREFECT_YAML
 
 #: Its first start makes its tables.
 START_WITHIN_S = 120 * float(os.environ.get("TEST_PATIENCE", "1"))
@@ -58,3 +61,24 @@ def _wait(api: str, server: "subprocess.Popen[bytes]", log: Path) -> None:
             break
         time.sleep(0.2)
     raise AssertionError(f"the Prefect server did not start: {log.read_text()[-2000:]}")
+
+
+def run(api: str, *arguments: str, **settings: str) -> str:
+    """Run a module against a server; give what it printed."""
+    done = subprocess.run(
+        [sys.executable, "-m", *arguments],
+        cwd=PREFECT_YAML.parent,
+        env={**os.environ, "PREFECT_API_URL": api, **settings},
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def deploy(api: str, **settings: str) -> dict[tuple[str, str], str]:
+    """Deploy everything; give what became of each thing."""
+    told = json.loads(run(api, "cli.main", "deploy", "--json", **settings))
+    return {(one["kind"], one["name"]): one["outcome"] for one in told}

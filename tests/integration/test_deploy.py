@@ -1,10 +1,6 @@
 """`dailies deploy` on a bare Prefect server; and the vacuum of its old runs."""
 
 import datetime as dt
-import json
-import os
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,15 +17,13 @@ from prefect.states import Completed, Crashed, Failed, Pending
 from core.settings import Settings
 from core.stages import Stage
 from core.values import SourceVersion
-from deployments.described import PREFECT_YAML, deployments
+from deployments.described import deployments
 from dispatch.runs import prefect_client
 from dispatch.vacuum import vacuum
 from models import Video, VideoStatus, attempts, inbox
 from models.session import transaction
 from tests.conftest import wait_for
-from tests.integration.prefect_server import bare_server
-
-ROOT = PREFECT_YAML.parent
+from tests.integration.prefect_server import bare_server, deploy, run
 
 
 @pytest.fixture(scope="module")
@@ -39,28 +33,6 @@ def server() -> Iterator[str]:
         bare_server(Path(folder)) as api,
     ):
         yield api
-
-
-def run(api: str, *arguments: str, **settings: str) -> str:
-    environment = {**os.environ, "PREFECT_API_URL": api, **settings}
-    done = subprocess.run(
-        [sys.executable, "-m", *arguments],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
-def deploy(api: str, **settings: str) -> dict[tuple[str, str], str]:
-    return {
-        (one["kind"], one["name"]): one["outcome"]
-        for one in json.loads(run(api, "cli.main", "deploy", "--json", **settings))
-    }
 
 
 def deployed(api: str) -> dict[str, dict[str, Any]]:

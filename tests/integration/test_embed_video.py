@@ -30,11 +30,11 @@ from core.values import (
     Transcoded,
     Value,
 )
-from dispatch import backfill
+from dispatch import planning
 from encoders.catalog import spec_for
 from flows.embed import embed_video
 from media.tools import find_tools
-from models import Video, VideoStatus, attempts, inbox, ledger, publication, recipes, spaces
+from models import Video, VideoStatus, attempts, coverage, inbox, ledger, publication, recipes, spaces
 from models.session import transaction
 from storage import keys
 from storage.client import ObjectStore
@@ -143,12 +143,13 @@ def test_a_video_whose_manifests_are_gone_asks_for_a_rerun(
 
 def test_a_space_that_could_not_be_filled_counts_as_failed(configured: Settings, video_id: UUID) -> None:
     with transaction(configured.database) as session:
-        recipes.record(session, video_id, recipes.columns(session, Recipes(configured), [OLDER]))
-    backfill.prepare(configured, backfill.target(configured, backfill.Selection(stage=Stage.EMBED)))
+        recipes.record(session, video_id, recipes.published_by(session, video_id, Recipes(configured), [OLDER]))
+    selection = planning.Selection(stage=Stage.EMBED)
+    planning.prepare(configured, selection, planning.target(configured, selection))
     run = FlowRun(flow_id=uuid4(), parameters={"video_id": str(video_id), "space": "newer"})
     [noted] = embed_video.on_failure_hooks
     noted(embed_video, run, Failed())
     with transaction(configured.database) as session:
-        found = recipes.coverage(session, recipes.columns(session, Recipes(configured)), "local")
+        found = coverage.coverage(session, recipes.columns(session, Recipes(configured)), "local")
         [of_space] = [row for row in found if row.encoder_id == spaces.space_named(session, "newer").id]
     assert (of_space.failed, of_space.missing) == (1, 0)

@@ -38,8 +38,13 @@ def test_why_answers_for_a_searchable_video_and_refuses_an_unknown_one(client: T
 
 @pytest.mark.parametrize(
     "body",
-    [{"stage": "publish"}, {"stage": "embed", "per_minute": 0}, {"stage": "embed", "unknown": 1}],
-    ids=["stage", "rate", "field"],
+    [
+        {"stage": "publish"},
+        {"stage": "embed", "per_minute": 0},
+        {"stage": "embed", "unknown": 1},
+        {"stage": "embed", "state": "rejected"},
+    ],
+    ids=["stage", "rate", "field", "state"],
 )
 def test_a_backfill_that_means_nothing_is_refused(client: TestClient, body: dict[str, object]):
     assert client.post("/backfill", json=body).status_code == 422
@@ -64,3 +69,41 @@ def test_dates_do_not_hide_the_videos_that_a_new_space_lacks(client: TestClient,
     body = {"stage": "embed", "space": "newer", "since": "2020-01-01T00:00:00Z"}
     assert client.post("/backfill", json=body).json()["videos"] == 1
     assert video_id is not None
+
+
+def test_the_videos_that_a_stage_lacks_are_listed_page_by_page(
+    client: TestClient, settings: Settings, indexed_video: Callable[..., UUID]
+):
+    ids = {str(indexed_video()) for _ in range(3)}
+    older = Recipes(settings.model_copy(update={"shots": settings.shots.model_copy(update={"min_scene_s": 9.0})}))
+    with transaction(settings.database) as session:
+        for video_id in ids:
+            recipes.record(session, UUID(video_id), recipes.columns(session, older))
+    first = client.get("/coverage/shots/videos", params={"limit": 2}).json()
+    rest = client.get("/coverage/shots/videos", params={"limit": 2, "cursor": first["next"]}).json()
+    assert {one["video_id"] for one in first["videos"] + rest["videos"]} == ids
+    assert {(one["state"], one["status"]) for one in first["videos"]} == {("stale", "indexed")}
+    assert rest["next"] is None
+    assert client.get("/coverage/shots/videos", params={"state": "failed"}).json()["videos"] == []
+    assert client.get("/coverage/embed/videos", params={"state": "stale"}).json()["videos"], "of the active space"
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/coverage/nothing/videos", 422),
+        ("/coverage/shots/videos?state=produced", 422),
+        ("/coverage/shots/videos?space=1", 422),
+        ("/coverage/shots/videos?cursor=x", 422),
+        ("/coverage/embed/videos?space=none-such", 404),
+    ],
+)
+def test_a_list_that_means_nothing_is_refused(client: TestClient, path: str, status: int):
+    assert client.get(path).status_code == status
+
+
+def test_a_space_that_lacks_every_video_lists_them(client: TestClient, settings: Settings, video_id: UUID):
+    with transaction(settings.database) as session:
+        spaces.register(session, EncoderSpec(name="newer", revision="1", dim=3, preprocess="none"))
+    found = client.get("/coverage/embed/videos", params={"space": "newer"}).json()["videos"]
+    assert [(one["video_id"], one["state"]) for one in found] == [(str(video_id), "missing")]
