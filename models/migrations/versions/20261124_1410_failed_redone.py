@@ -1,7 +1,7 @@
 """Find the few published videos whose newest try failed among the many that are up to date.
 
 Revision ID: b7c2f04d91ae
-Revises: 3c9a5e7714d2
+Revises: 5b0d2f9a6c31
 """
 
 from collections.abc import Sequence
