@@ -12,8 +12,16 @@ from math import inf
 from typing import Any, Final
 from uuid import UUID
 
-from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+from prefect.client.schemas.filters import (
+    FlowFilter,
+    FlowFilterName,
+    FlowRunFilter,
+    FlowRunFilterId,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+)
 from prefect.client.schemas.objects import FlowRun, State, StateType
+from prefect.client.schemas.sorting import FlowRunSort
 from prefect.states import Cancelled, Crashed, Running
 
 from core.agreed import HEARTBEAT_S, NEVER_STARTED, SILENT
@@ -22,7 +30,7 @@ from core.logs import bound
 from core.settings import Settings
 from dispatch.failure_page import show_failure
 from dispatch.rerun import request_again
-from dispatch.runs import give_up, is_still, prefect_client, reschedule
+from dispatch.runs import INGEST, give_up, is_still, prefect_client, reschedule
 from models import attempts, counter, ledger
 from models.reconciling import LiveVideo, count_auto_resume, live_videos, lock, try_lock
 from models.session import transaction
@@ -126,8 +134,8 @@ def settle(settings: Settings, *, begun_only: bool = False) -> dict[Action, int]
     A video that Prefect refuses to help is logged and does not stop the others.
 
     Args:
-        begun_only: leave out videos that wait for their first attempt, however many; and leave all of them to another
-            process that is looking.
+        begun_only: leave out videos that wait for their first attempt, however many, unless its run has crashed; and
+            leave all of them to another process that is looking.
 
     Raises:
         WorkflowUnavailable, DatabaseUnavailable: transient; the next call continues.
@@ -144,9 +152,10 @@ def settle(settings: Settings, *, begun_only: bool = False) -> dict[Action, int]
 def _settle_all(settings: Settings, *, begun_only: bool) -> dict[Action, int]:
     taken = dict.fromkeys(Action, 0)
     last: UUID | None = None
+    crashed = _crashed_runs() if begun_only else None
     while True:
         with transaction(settings.database) as session:
-            videos = live_videos(session, last, BATCH, begun_only=begun_only)
+            videos = live_videos(session, last, BATCH, begun_or_of=crashed)
         runs = _read_runs([video.flow_run_id for video in videos if video.flow_run_id])
         for video in videos:
             action = _settle_one(settings, video, runs.get(video.flow_run_id) if video.flow_run_id else None)
@@ -194,6 +203,19 @@ def alive_s(video: LiveVideo, kind: StateType | None) -> float:
 
 def _is_guess(state: State[Any] | None) -> bool:
     return state is not None and state.message == SILENT
+
+
+def _crashed_runs() -> list[UUID]:
+    """Give the ingest runs that are crashed now, the newest first: few, as none stays so."""
+    crashed = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.CRASHED])))
+    with prefect_client() as client:
+        found = client.read_flow_runs(
+            flow_filter=FlowFilter(name=FlowFilterName(any_=[INGEST])),
+            flow_run_filter=crashed,
+            sort=FlowRunSort.EXPECTED_START_TIME_DESC,
+            limit=BATCH,
+        )
+    return [run.id for run in found]
 
 
 def _read_runs(ids: Sequence[UUID]) -> dict[UUID, FlowRun]:

@@ -1,7 +1,7 @@
 """What reconcile asks of the records: videos that need a run, uploads that never came, objects nobody announced."""
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Final
 from uuid import UUID
 
@@ -41,13 +41,16 @@ class LiveVideo(BaseModel):
     dispatched_at: dt.datetime
 
 
-def live_videos(session: Session, after: UUID | None, limit: int, *, begun_only: bool = False) -> list[LiveVideo]:
+def live_videos(
+    session: Session, after: UUID | None, limit: int, *, begun_or_of: Collection[UUID] | None = None
+) -> list[LiveVideo]:
     """Give a page of the videos that a run must be working on, or is to, by id; its inbox row was dispatched.
 
     Args:
         after: the last id of the page before; None begins.
-        begun_only: leave out those that wait for their first attempt.
+        begun_or_of: leave out those that wait for their first attempt, unless it is in one of these runs.
     """
+    begun = or_(Video.attempt > 0, Video.rerun_at.is_not(None))
     rows = session.execute(
         select(
             Video.id.label("video_id"),
@@ -69,7 +72,7 @@ def live_videos(session: Session, after: UUID | None, limit: int, *, begun_only:
         .join(SourceObject, SourceObject.video_id == Video.id)
         .where(_LIVE, SourceObject.dispatched_at.is_not(None))
         .where(Video.id > after if after else true())
-        .where(or_(Video.attempt > 0, Video.rerun_at.is_not(None)) if begun_only else true())
+        .where(true() if begun_or_of is None else or_(begun, Video.flow_run_id.in_(begun_or_of)))
         .order_by(Video.id)
         .limit(limit)
     )

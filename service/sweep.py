@@ -17,7 +17,7 @@ Job = Callable[[Settings], object]
 DISPATCH_AFTER_S: Final = 1.0
 #: Seconds from the start of the service to the first reconcile.
 RECONCILE_AFTER_S: Final = 5.0
-#: How often the runs of videos at work are looked at: one query of the database, one of Prefect, both by key. Those that
+#: How often the runs of videos at work are looked at: one query of the database, two of Prefect, by key and by state. Those that
 #: wait for their first attempt are looked at by reconcile.
 SETTLE_EVERY: Final = dt.timedelta(seconds=5)
 #: Seconds after a pass that failed until the next one; doubled each time up to the usual period.

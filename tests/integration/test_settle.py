@@ -19,7 +19,7 @@ from core.settings import DatabaseSettings, Settings
 from core.stages import Stage
 from core.values import SourceVersion, Ticket
 from dispatch.rerun import rerun
-from dispatch.runs import prefect_client, state_of
+from dispatch.runs import INGEST, prefect_client, state_of
 from dispatch.settle import FRESH_S, GRACE_S, LOCK, LOST_S, RESUME_AFTER_S, Action, settle
 from flows.alive import THREAD, signs_of_life
 from models import Video, VideoStatus, attempts, inbox, ledger, publication
@@ -50,7 +50,7 @@ def _prefect(request: pytest.FixtureRequest) -> Iterator[None]:
         yield
 
 
-@flow(name="nothing")
+@flow(name=INGEST)
 def nothing() -> None:
     """Stand for a flow: these runs are never started."""
 
@@ -281,16 +281,22 @@ def test_what_a_failed_attempt_could_not_say_itself_is_read_from_the_ledger(sett
     assert (video.error_stage, video.error_class, video.error_message) == ("shots", "MemoryError", "no room")
 
 
-def test_videos_that_wait_for_their_first_attempt_are_left_to_reconcile(settings: Settings, folder: Path):
-    begun = at_work(settings, Crashed())
-    waiting = at_work(settings, Crashed())
-    with transaction(settings.database) as session:
-        video = session.get_one(Video, waiting.video_id)
-        video.attempt, video.alive_attempt = 0, None
-    for ticket in (begun, waiting):
-        entered(folder, run_of(settings, ticket), RESUME_AFTER_S[0])
-    assert settle(settings, begun_only=True)[Action.RESUME] == 1
-    assert (state_type(settings, begun), state_type(settings, waiting)) == (StateType.SCHEDULED, StateType.CRASHED)
+def test_videos_that_wait_for_their_first_attempt_are_left_to_reconcile_unless_their_run_crashed(
+    settings: Settings, folder: Path
+):
+    begun, killed_early, waiting = (at_work(settings, state) for state in (Crashed(), Crashed(), Completed()))
+    for ticket in (killed_early, waiting):
+        with transaction(settings.database) as session:
+            video = session.get_one(Video, ticket.video_id)
+            video.attempt, video.alive_attempt = 0, None
+    for ticket in (begun, killed_early, waiting):
+        entered(folder, run_of(settings, ticket), GRACE_S)
+    assert settle(settings, begun_only=True)[Action.RESUME] == 2
+    assert [state_type(settings, ticket) for ticket in (begun, killed_early, waiting)] == [
+        StateType.SCHEDULED,
+        StateType.SCHEDULED,
+        StateType.COMPLETED,
+    ]
     assert settle(settings)[Action.RESUME] == 1
     assert state_type(settings, waiting) is StateType.SCHEDULED
 
