@@ -80,12 +80,22 @@ def reconcile(settings: Settings) -> Recovered | None:
     return result
 
 
+def set_right_so_far(settings: Settings) -> dict[str, int]:
+    """Give what was set right since the installation, by name, whoever did it: mostly the service, between two runs."""
+    with transaction(settings.database) as session:
+        return counter.values(session, counter.SET_RIGHT)
+
+
 def _attempt(step: Callable[[Settings, Recovered], None], settings: Settings, result: Recovered) -> None:
     try:
         step(settings, result)
     except DailiesError as error:
         logger.warning("reconcile: %s: %s", step.__name__.strip("_"), error)
         result.problems.append(str(error))
+    except Exception as error:
+        # A bug in one step must not keep the others from finding what was lost.
+        logger.exception("reconcile: %s", step.__name__.strip("_"))
+        result.problems.append(f"{step.__name__.strip('_')}: {type(error).__name__}: {error}")
 
 
 def _find_lost(settings: Settings, result: Recovered) -> None:

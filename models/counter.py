@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from sqlalchemy import delete, text
+from sqlalchemy import delete, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
@@ -30,6 +30,12 @@ def add(session: Session, name: str, amount: int) -> None:
         session.execute(
             statement.on_conflict_do_update(index_elements=[Counter.name], set_={"value": Counter.value + amount})
         )
+
+
+def values(session: Session, prefix: str) -> dict[str, int]:
+    """Give the counters with a prefix, by what follows it."""
+    found = session.scalars(select(Counter).where(Counter.name.startswith(prefix, autoescape=True)))
+    return {row.name.removeprefix(prefix): row.value for row in found}
 
 
 def take(session: Session, name: str, at_most: int) -> bool:

@@ -88,21 +88,24 @@ def rejected(ticket: Ticket, reason: str, sentence: str) -> None:
     )
 
 
-def reconciled(result: dict[str, object] | None) -> None:
-    """Tell what a reconcile found."""
-    if result is None:
-        lines = ["Another process was reconciling at this moment; nothing was left to do here."]
-    else:
-        problems = result.pop("problems", [])
-        lines = [
-            "| set right | count |",
-            "|---|---|",
-            *(f"| {name.replace('_', ' ')} | {count} |" for name, count in result.items()),
-        ]
-        lines += (
-            ["", *(f"- not done this time: {problem}" for problem in problems)] if isinstance(problems, list) else []
-        )
-    create_markdown_artifact(key="reconcile", markdown="\n".join(lines), description="What reconcile set right")
+def reconciled(result: dict[str, Any] | None, so_far: dict[str, int]) -> None:
+    """Tell what a reconcile found, and what was set right since the installation."""
+    markdown = set_right_page(result, so_far)
+    create_markdown_artifact(key="reconcile", markdown=markdown, description="What reconcile set right")
+
+
+def set_right_page(result: dict[str, Any] | None, so_far: dict[str, int]) -> str:
+    """Write it as Markdown; most is set right by the service, between two runs of the flow."""
+    found = dict(result or {})
+    problems = found.pop("problems", [])
+    lines = [] if result else ["Another process was reconciling at this moment; nothing was left to do here.", ""]
+    lines += ["| set right | this time | since the installation |", "|---|---|---|"]
+    lines += [
+        f"| {name.replace('_', ' ')} | {found.get(name, 0)} | {so_far.get(name, '-')} |"
+        for name in (*found, *sorted(so_far.keys() - found.keys()))
+    ]
+    lines += ["", *(f"- not done this time: {problem}" for problem in problems)] if problems else []
+    return "\n".join(lines)
 
 
 def redriven(result: dict[str, Any]) -> None:

@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 
 import pytest
 from prefect.settings import PREFECT_API_URL, temporary_settings
-from sqlalchemy import select, update
+from sqlalchemy import select, text, update
 
 from core.settings import Settings
 from dispatch.lost import MAX_WAITING_BACKFILL, adopt_older, find_lost
@@ -20,6 +20,10 @@ from storage.client import ObjectStore
 from tests.conftest import wait_for
 
 DAY = dt.timedelta(days=1)
+BROKEN = """
+CREATE FUNCTION broken() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'a bug'; END $$;
+CREATE TRIGGER broken BEFORE UPDATE ON video FOR EACH ROW EXECUTE FUNCTION broken();
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -64,6 +68,20 @@ def announced(settings: Settings, age: dt.timedelta) -> UUID:
 def status(settings: Settings, video_id: UUID) -> VideoStatus:
     with transaction(settings.database) as session:
         return session.get_one(Video, video_id).status
+
+
+def test_a_bug_in_one_step_does_not_keep_the_others_from_their_work(
+    settings: Settings, store: ObjectStore, caplog: pytest.LogCaptureFixture
+):
+    """Here the database refuses the step that expires an upload which never came."""
+    announced(settings, UPLOAD_PATIENCE + 2 * DAY)
+    put(settings, store, "lost.mp4")
+    with transaction(settings.database) as session:
+        session.execute(text(BROKEN))
+    result = reconciled(settings)
+    assert (result.unannounced, result.expired) == (1, 0)
+    assert any("expire: " in problem and "a bug" in problem for problem in result.problems), result.problems
+    caplog.clear()  # it was told as an error, as a bug is
 
 
 def test_objects_whose_webhook_was_lost_are_found_and_counted_once(settings: Settings, store: ObjectStore):
