@@ -6,7 +6,8 @@ from typing import Final
 from core.errors import MissingDependency
 from core.settings import EncoderSettings
 from core.values import EncoderSpec
-from encoders.checkpoint_files import FOLDER_REVISION, read_checkpoint
+from encoders.checkpoint_files import read_checkpoint
+from encoders.folder_identity import FOLDER_REVISION
 
 BUNDLED: Final = "bundled"
 #: Packages whose weights, names or network code shape the bundled vectors.
