@@ -53,7 +53,7 @@ def _of_encoder(settings: Settings, space: Encoder, sample: list[list[float]]) -
 
     try:
         how = settings_for(space.spec, space.source, settings.encoder)
-        load(how)  # its own canaries are part of loading
+        load(how, space.spec)  # its own canaries are part of loading
         rows = np.array(sample, np.float32).reshape(len(sample), space.dim)
         health.check_rows(space.spec, rows)
     except (MissingDependency, EncoderUnhealthy) as error:
@@ -72,7 +72,7 @@ def _of_answers(settings: Settings, space: Encoder, how: EncoderSettings) -> lis
         golden = read_golden(settings.encoder.golden)
     except (OSError, ValueError) as error:
         return [f"The golden queries cannot be read: {error}."]
-    vectors = load(how).encode_texts([each.query for each in golden])
+    vectors = load(how, space.spec).encode_texts([each.query for each in golden])
     found = []
     with transaction(settings.database) as session:
         for each, vector in zip(golden, vectors.tolist(), strict=True):

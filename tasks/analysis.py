@@ -83,6 +83,7 @@ def embed_scenes(ticket: Ticket, transcoded: Transcoded, detected: DetectedShots
 
     Raises:
         EncoderUnhealthy: the vectors fail their health check (permanent).
+        MissingDependency: the encoder is not here, or was replaced meanwhile (permanent).
         AcceleratorBusy: no memory left on the device (transient).
     """
     # Imported here: a process that embeds nothing never loads a network.
@@ -90,13 +91,15 @@ def embed_scenes(ticket: Ticket, transcoded: Transcoded, detected: DetectedShots
     from encoders.scenes import embed
 
     settings = get_settings()
+    spec = spec_for(encoder)
     name = naming.embed(settings, ticket, transcoded, detected, encoder)
+    network = load(encoder, spec)
     proxy = scratch.derived_copy(ticket, transcoded.proxy.file)
     frames = scene_frames(proxy, detected.scenes, encoder.frames_per_scene, find_tools(settings.media))
-    vectors = embed(load(encoder), frames, len(detected.scenes))
+    vectors = embed(network, frames, len(detected.scenes))
     key = keys.derived(ticket.video_id, Stage.EMBED, name, ticket.attempt, "vectors.npy")
     stored = object_store(settings.storage).put_bytes(_npy(vectors), key, "application/octet-stream")
-    return Embedded(fingerprint=name, encoder=spec_for(encoder), vectors=stored)
+    return Embedded(fingerprint=name, encoder=spec, vectors=stored)
 
 
 def _npy(vectors: "np.typing.NDArray[np.float32]") -> bytes:
