@@ -6,7 +6,6 @@ import torch
 from tests.tiny_checkpoints import save_clip as _save_clip
 from tests.tiny_checkpoints import save_siglip
 
-
 _IS_HERE = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
 
 
