@@ -1,5 +1,6 @@
 """Identity of an encoder without loading it: fingerprints are made in processes that never import torch."""
 
+from functools import cache
 from importlib import metadata
 from typing import Final
 
@@ -70,6 +71,7 @@ def _bundled() -> EncoderSpec:
     )
 
 
+@cache
 def _version(package: str) -> str:
     try:
         return metadata.version(package)

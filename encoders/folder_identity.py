@@ -50,7 +50,8 @@ def folder_revision(folder: Path) -> str:
 
 
 def _files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.suffix in _SUFFIXES or path.name in _VOCABULARIES)
+    named = (path for path in folder.iterdir() if path.suffix in _SUFFIXES or path.name in _VOCABULARIES)
+    return sorted(path for path in named if path.is_file())
 
 
 def _samples(path: Path) -> Iterator[bytes]:

@@ -9,6 +9,7 @@ from core.settings import EncoderSettings
 from core.values import EncoderSpec
 from encoders import catalog, health
 from encoders.confidence import Yardstick
+from encoders.folder_identity import FOLDER_REVISION
 from encoders.protocol import Encoder
 
 
@@ -85,8 +86,8 @@ def _place_of(spec: EncoderSpec, settings: EncoderSettings) -> _Place:
     with _lock:
         if (place := _places.get((spec, settings.device))) is None:
             # What a folder held before cannot be asked for any more: its memory is given back.
-            for key, other in list(_places.items()):
-                if other.source == settings.name and spec.revision.startswith(catalog.FOLDER_REVISION):
+            if spec.revision.startswith(FOLDER_REVISION):
+                for key in [key for key, other in _places.items() if other.source == settings.name and key[0] != spec]:
                     del _places[key]
             place = _places[spec, settings.device] = _Place(settings.name)
         return place
