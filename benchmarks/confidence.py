@@ -1,9 +1,9 @@
 """What a search for absent things answers: refused by the cut-off, against the right hits that it loses.
 
 `python -m benchmarks.confidence` reads the videos and queries of benchmarks/bundled_encoder.py and the
-queries for absent things in queries/absent.json, written down before any score was looked at. It makes a library of them
-as the pipeline does, scene by scene, and asks it as a search does. It prints the
-curve of either half and of both; the cut-off that ships was chosen on both, so no query of it is unseen.
+queries for absent things in queries/absent.json, written down before any score was looked at. It makes a library of
+the videos as the pipeline does, scene by scene, and asks it as a search does. It prints the curve of either half and
+of both; the cut-off that ships was chosen on both, so no query of it is unseen.
 """
 
 import json
