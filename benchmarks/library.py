@@ -1,5 +1,6 @@
 """A library in memory, made and asked as the product does it: scenes of real films, and the hits of a text."""
 
+import datetime as dt
 import json
 import sys
 import tempfile
@@ -22,11 +23,12 @@ from media.shots import detect_shots
 from media.timing import frame_times
 from media.tools import Tools, find_tools
 from models.nearest import SceneHit
-from service.finding import DEPTH
+from service.finding import DEPTHS
 from service.judging import Sort, judge
 from service.ranking import collapse, fuse
 
 _NAMES = UUID(int=0)
+_UPLOADED = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 
 
 @dataclass(frozen=True)
@@ -53,9 +55,9 @@ class Library:
         """Search with no title and no description to help."""
         asked = load(self._settings).encode_texts([text])[0]
         scores = self.vectors @ asked.astype(np.float16).astype(np.float32)
-        found = [self._hit(int(row), float(scores[row])) for row in np.argsort(-scores)[:DEPTH]]
+        found = [self._hit(int(row), float(scores[row])) for row in np.argsort(-scores)[: DEPTHS[-1]]]
         vectors = {hit.scene_id: self.vectors[hit.index] for hit in found}
-        distinct = collapse(fuse(found, []), vectors)
+        distinct = collapse(fuse(found, [], together=DEPTHS[0]), vectors)
         judged = judge(self._settings, Sort.TEXT, asked.tolist(), distinct, vectors)
         confidence = judged[0].confidence
         assert confidence is not None
@@ -72,6 +74,7 @@ class Library:
             score=score,
             title=film,
             poster_key=None,
+            created_at=_UPLOADED,
         )
 
 
