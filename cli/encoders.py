@@ -57,6 +57,7 @@ def _switched(answer: Document) -> str:
     lines = [f"{escape(answer['active'])} answers searches now"]
     if answer["objections"]:
         lines.append(f"[yellow]forced[/yellow]: {escape(' '.join(answer['objections']))}")
+    lines += [f"[yellow]note[/yellow]: {escape(each)}" for each in answer["untried"]]
     if answer["before"]:
         lines.append(f"back again: dailies encoders activate {escape(answer['before'])}")
     return "\n".join(lines)

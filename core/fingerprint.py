@@ -49,6 +49,10 @@ def _sound_settings(settings: Settings) -> dict[str, Any]:
     return settings.media.model_dump(mode="json", include={"segment_s", "audio_bitrate_kbps"})
 
 
+def _shot_settings(settings: Settings) -> dict[str, Any]:
+    return settings.shots.model_dump(mode="json", exclude={"device"})
+
+
 def _embed_settings(settings: Settings, encoder: EncoderSpec) -> dict[str, Any]:
     return {**encoder.model_dump(mode="json"), "frames_per_scene": settings.encoder.frames_per_scene}
 
@@ -95,8 +99,8 @@ def transcoded(outputs: Sequence[str]) -> str:
 
 
 def shots(settings: Settings, proxy_fingerprint: str, generation: int = 0) -> str:
-    """Name the shots and scenes found on one proxy."""
-    return _stage(Stage.SHOTS, generation, [proxy_fingerprint], settings.shots.model_dump(mode="json"))
+    """Name the shots and scenes found on one proxy; the device does not enter."""
+    return _stage(Stage.SHOTS, generation, [proxy_fingerprint], _shot_settings(settings))
 
 
 def stills(settings: Settings, proxy_fingerprint: str, shots_fingerprint: str, generation: int = 0) -> str:
@@ -123,7 +127,7 @@ class Recipes:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._proxy = _stage(Stage.TRANSCODE, 0, [], _proxy_settings(settings))
-        shots = _stage(Stage.SHOTS, 0, [self._proxy], settings.shots.model_dump(mode="json"))
+        shots = _stage(Stage.SHOTS, 0, [self._proxy], _shot_settings(settings))
         stills = _stage(Stage.STILLS, 0, [self._proxy, shots], settings.stills.model_dump(mode="json"))
         ladder = settings.media.model_dump(mode="json", include={"ladder", "crf"})
         transcode = {**_rendition_settings(settings), **_sound_settings(settings), **ladder}

@@ -184,6 +184,7 @@ class ShotSettings(Group):
         le=1,
         description="neighbouring shots whose colours are this much alike, 0 to 1, become one scene; unset: none do",
     )
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where the detector's network runs")
 
 
 class StillSettings(Group):

@@ -1,15 +1,11 @@
 """Runs a network over many inputs in the largest batches the device has memory for."""
 
 from collections.abc import Callable
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from core.errors import AcceleratorBusy
-
-#: How out of memory reads where torch has no class of its own for it: MPS, and the CPU's allocator.
-_OUT_OF_MEMORY: Final = ("out of memory", "can't allocate memory", "not enough memory")
+from core.memory import accelerator_busy, is_out_of_memory
 
 
 class Batches:
@@ -31,19 +27,13 @@ class Batches:
             try:
                 rows[chosen] = forward(chosen)
             except (RuntimeError, MemoryError) as error:
-                if not _is_out_of_memory(error):
+                if not is_out_of_memory(error):
                     raise
                 if self.size == 1:
-                    raise AcceleratorBusy(
-                        "the device has no memory left for one frame; stop what else runs on it, "
-                        "or set DAILIES_ENCODER__DEVICE=cpu"
+                    raise accelerator_busy(
+                        "the device has no memory left for one frame", "DAILIES_ENCODER__DEVICE"
                     ) from error
                 self.size = max(1, self.size // 2)
                 continue
             start = chosen.stop
         return rows
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    text = str(error).lower()
-    return isinstance(error, MemoryError) or any(sign in text for sign in _OUT_OF_MEMORY)

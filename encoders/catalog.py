@@ -1,12 +1,14 @@
 """Identity of an encoder without loading it: fingerprints are made in processes that never import torch."""
 
+from functools import cache
 from importlib import metadata
 from typing import Final
 
 from core.errors import MissingDependency
 from core.settings import EncoderSettings
 from core.values import EncoderSpec
-from encoders.checkpoint_files import FOLDER_REVISION, read_checkpoint
+from encoders.checkpoint_files import read_checkpoint
+from encoders.folder_identity import FOLDER_REVISION
 
 BUNDLED: Final = "bundled"
 #: Packages whose weights, names or network code shape the bundled vectors.
@@ -69,6 +71,7 @@ def _bundled() -> EncoderSpec:
     )
 
 
+@cache
 def _version(package: str) -> str:
     try:
         return metadata.version(package)

@@ -26,6 +26,8 @@ MAX_DUPLICATE_RATE: Final = 0.5
 MIN_VARIANCE: Final = 1e-3
 #: Frames compared with one another, at most; enough to see a constant encoder, cheap for any length.
 SAMPLE: Final = 32
+#: Fewer stored vectors than this may well be of scenes that look the same.
+LIBRARY: Final = 8
 THUMBNAIL: Final = 8
 
 #: Photographs from scikit-image, CC0 or public domain (chelsea, coffee, rocket, camera): (4, 112, 112, 3).
@@ -74,6 +76,27 @@ def check_frames(spec: EncoderSpec, frames: Frames, vectors: Vectors) -> None:
         raise _unhealthy(spec, f"{rate:.0%} of the pairs of different frames have the same vector")
 
 
+def check_stored(spec: EncoderSpec, vectors: Vectors) -> None:
+    """Hold a sample of a whole library's vectors, rounded to half precision, against what encoders give.
+
+    Raises:
+        EncoderUnhealthy: rows broken, one vector for most, or hardly any difference (permanent).
+    """
+    check_rows(spec, vectors)
+    if len(vectors) < LIBRARY:
+        return
+    rate = float(np.unique(vectors, axis=0, return_counts=True)[1].max() / len(vectors))
+    if rate > MAX_DUPLICATE_RATE:
+        raise _unhealthy(spec, f"{rate:.0%} of its stored vectors are one and the same")
+    _check_variance(spec, vectors)
+
+
+def _check_variance(spec: EncoderSpec, vectors: Vectors) -> None:
+    variance = float(vectors.var(axis=0).mean() * spec.dim)
+    if variance < MIN_VARIANCE:
+        raise _unhealthy(spec, f"its vectors of unlike pictures hardly differ (variance {variance:.2g})")
+
+
 def check_encoder(encoder: Encoder, *, canaries: bool = True) -> None:
     """Try a fresh encoder on a few known pictures and texts.
 
@@ -86,9 +109,7 @@ def check_encoder(encoder: Encoder, *, canaries: bool = True) -> None:
     frames = canary_frames()
     pictures = encoder.encode_frames(frames)
     check_frames(encoder.spec, frames, pictures)
-    variance = float(pictures.var(axis=0).mean() * encoder.spec.dim)
-    if variance < MIN_VARIANCE:
-        raise _unhealthy(encoder.spec, f"its vectors of unlike pictures hardly differ (variance {variance:.2g})")
+    _check_variance(encoder.spec, pictures)
     if not canaries:
         return
     texts = encoder.encode_texts(CANARY_TEXTS)

@@ -17,6 +17,7 @@ from media.cuts import Cut
 from media.fast_cuts import CUT_REACH, GRADUAL_REACH, is_near, peaks
 from media.frames import Frames
 from media.transnet import Probabilities
+from media.transnet_network import Device
 
 #: Odds of a hard cut from which the network is asked, and from which it no longer need be.
 CUT_DOUBT, CUT_SURE = 0.02, 0.97
@@ -37,13 +38,9 @@ class BothLooks(NamedTuple):
     gradual: NDArray[np.float32]
 
 
-def find_cascade_cuts(pictures: Iterator[Frames]) -> Sequence[Cut]:
-    """Find hard cuts and gradual transitions.
-
-    Args:
-        pictures: batches of (k, 27, 48, 3) in order, RGB, 0-255.
-    """
-    looks = both_looks(pictures)
+def find_cascade_cuts(pictures: Iterator[Frames], device: Device = "auto") -> Sequence[Cut]:
+    """Find hard cuts and gradual transitions; arguments and errors as `transnet.find_transnet_cuts`."""
+    looks = both_looks(pictures, device)
     cuts = transnet.cuts_from(looks.settled)
     known = [cut.frame for cut in cuts]
     # The network passes over a gentle dissolve now and then that leaves no doubt to the quick look.
@@ -55,19 +52,16 @@ def find_cascade_cuts(pictures: Iterator[Frames]) -> Sequence[Cut]:
     return sorted(cuts + missed)
 
 
-def both_looks(pictures: Iterator[Frames]) -> BothLooks:
+def both_looks(pictures: Iterator[Frames], device: Device = "auto") -> BothLooks:
     """Look at every frame quickly, and ask the network about the doubtful ones.
 
-    Memory does not grow with the video's length but for the result.
-
-    Args:
-        pictures: batches of (k, 27, 48, 3) in order, RGB, 0-255.
+    Memory does not grow with the video's length but for the result. Arguments and errors as `find_cascade_cuts`.
     """
     settled, gradual = [transnet.nothing()], [np.zeros(0, np.float32)]
     for block in blocks(pictures, _MARGIN):
         odds = evidence(block.frames)
         counted = slice(block.first, block.end)
-        settled.append(_settled(block, odds).within(counted))
+        settled.append(_settled(block, odds, device).within(counted))
         gradual.append(odds.gradual[counted])
     return BothLooks(transnet.joined(settled), np.concatenate(gradual))
 
@@ -96,14 +90,16 @@ def asked_spans(block: Block, odds: Evidence) -> list[tuple[int, int]]:
     ]
 
 
-def _settled(block: Block, odds: Evidence) -> Probabilities:
+def _settled(block: Block, odds: Evidence, device: Device) -> Probabilities:
     count = len(block.frames)
     boundary, part = np.zeros(count, np.float32), np.zeros(count, np.float32)
     for frame in peaks(odds.cut, CUT_SURE, CUT_REACH):
         # The network marks the last frame of the old shot.
         boundary[frame - 1] = part[frame - 1] = odds.cut[frame]
+    # Where it is asked the network has the last word on sure cuts too: standing by them finds no more (measured on
+    # compositions of the development half: F1 the same or lower).
     for first, end in asked_spans(block, odds):
         low, high = max(0, first - transnet.MARGIN), min(count, end + transnet.MARGIN)
-        answer = transnet.look(block.frames[low:high])
+        answer = transnet.look(block.frames[low:high], device)
         boundary[first:end], part[first:end] = (rows[first - low : end - low] for rows in answer)
     return Probabilities(boundary, part, transnet.looks_of(block.frames))

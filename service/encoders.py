@@ -11,7 +11,7 @@ from models.session import transaction
 from models.space_index import drop_index, ensure_index
 from models.spaces import SpaceCoverage
 from service.door import DoorOf
-from service.switching import objections
+from service.switching import objections, untried
 
 router = APIRouter(tags=["encoders"])
 
@@ -38,6 +38,8 @@ class ActivateAnswer(BaseModel):
     before: str | None
     #: What stood against it, when it was forced.
     objections: list[str]
+    #: What could not be tried.
+    untried: list[str]
 
 
 class DropAnswer(BaseModel):
@@ -72,7 +74,7 @@ def activate(door: DoorOf, request: ActivateRequest) -> ActivateAnswer:
         before = next((each for each in spaces.every_space(session) if each.is_active), None)
         spaces.activate(session, space)
     kept = None if before is None or before.id == space.id else called(before)
-    return ActivateAnswer(active=called(space), before=kept, objections=against)
+    return ActivateAnswer(active=called(space), before=kept, objections=against, untried=untried(door.settings))
 
 
 @router.post("/encoders/drop")

@@ -111,7 +111,8 @@ def find_by_text(door: Door, text: str, choice: Choice) -> Findings:
         return Findings()
     encoder, settings = asked
     name = _named(encoder, choice, text)
-    return _answer(door, _Question(encoder, settings, text_vector(settings, text), choice, name, Sort.TEXT, text))
+    vector = text_vector(settings, encoder.spec, text)
+    return _answer(door, _Question(encoder, settings, vector, choice, name, Sort.TEXT, text))
 
 
 def find_by_picture(door: Door, content: bytes, choice: Choice) -> Findings:
@@ -128,7 +129,8 @@ def find_by_picture(door: Door, content: bytes, choice: Choice) -> Findings:
         return Findings()
     encoder, settings = asked
     name = _named(encoder, choice, hashlib.sha256(content).hexdigest())
-    return _answer(door, _Question(encoder, settings, picture_vector(settings, pixels), choice, name, Sort.PICTURE))
+    vector = picture_vector(settings, encoder.spec, pixels)
+    return _answer(door, _Question(encoder, settings, vector, choice, name, Sort.PICTURE))
 
 
 def find_similar(door: Door, scene_id: UUID, choice: Choice) -> Findings:

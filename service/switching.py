@@ -18,8 +18,6 @@ from models.states import IndexState
 
 #: Stored vectors that are looked at.
 SAMPLE: Final = 256
-#: From so many on, not all may be the same vector: an encoder that looks at nothing finds everything or nothing.
-REPEATED: Final = 8
 
 
 class GoldenQuery(BaseModel):
@@ -46,6 +44,13 @@ def objections(settings: Settings, space: Encoder) -> list[str]:
     return found + _of_encoder(settings, space, sample)
 
 
+def untried(settings: Settings) -> list[str]:
+    """Say in sentences what could not be held against any space, as nothing to hold against it is configured."""
+    if settings.encoder.golden is not None:
+        return []
+    return ["Whether it finds what it should was not tried: DAILIES_ENCODER__GOLDEN names no golden queries."]
+
+
 def _of_encoder(settings: Settings, space: Encoder, sample: list[list[float]]) -> list[str]:
     """Hold its vectors and its answers to known queries against what is expected."""
     from encoders import health
@@ -53,13 +58,11 @@ def _of_encoder(settings: Settings, space: Encoder, sample: list[list[float]]) -
 
     try:
         how = settings_for(space.spec, space.source, settings.encoder)
-        load(how)  # its own canaries are part of loading
+        load(how, space.spec)  # its own canaries are part of loading
         rows = np.array(sample, np.float32).reshape(len(sample), space.dim)
-        health.check_rows(space.spec, rows)
+        health.check_stored(space.spec, rows)
     except (MissingDependency, EncoderUnhealthy) as error:
         return [str(error)]
-    if len(rows) >= REPEATED and len(np.unique(rows, axis=0)) == 1:
-        return ["All of its vectors are the same."]
     return _of_answers(settings, space, how)
 
 
@@ -72,7 +75,7 @@ def _of_answers(settings: Settings, space: Encoder, how: EncoderSettings) -> lis
         golden = read_golden(settings.encoder.golden)
     except (OSError, ValueError) as error:
         return [f"The golden queries cannot be read: {error}."]
-    vectors = load(how).encode_texts([each.query for each in golden])
+    vectors = load(how, space.spec).encode_texts([each.query for each in golden])
     found = []
     with transaction(settings.database) as session:
         for each, vector in zip(golden, vectors.tolist(), strict=True):

@@ -12,7 +12,7 @@ from core.stages import Stage
 from core.values import DetectedShots, Embedded, Stills, StoredFile, Ticket, Transcoded
 from encoders.catalog import spec_for
 from media import stills as still_images
-from media.frames import scene_frames
+from media.frames import telling_frames
 from media.likeness import continued_starts
 from media.scenes import scenes_from
 from media.shots import detect_shots as find_shots
@@ -79,10 +79,11 @@ def make_stills(ticket: Ticket, transcoded: Transcoded, detected: DetectedShots)
 
 @stage_task(Stage.EMBED, name=naming.embed, media_s=_whole, task_run_name="embed scenes by {encoder.name}")
 def embed_scenes(ticket: Ticket, transcoded: Transcoded, detected: DetectedShots, encoder: EncoderSettings) -> Embedded:
-    """Give each scene one unit vector, the mean over its frames.
+    """Give each scene one unit vector, the mean over those of its frames that show something.
 
     Raises:
         EncoderUnhealthy: the vectors fail their health check (permanent).
+        MissingDependency: the encoder is not here, or was replaced meanwhile (permanent).
         AcceleratorBusy: no memory left on the device (transient).
     """
     # Imported here: a process that embeds nothing never loads a network.
@@ -90,13 +91,15 @@ def embed_scenes(ticket: Ticket, transcoded: Transcoded, detected: DetectedShots
     from encoders.scenes import embed
 
     settings = get_settings()
+    spec = spec_for(encoder)
     name = naming.embed(settings, ticket, transcoded, detected, encoder)
+    network = load(encoder, spec)
     proxy = scratch.derived_copy(ticket, transcoded.proxy.file)
-    frames = scene_frames(proxy, detected.scenes, encoder.frames_per_scene, find_tools(settings.media))
-    vectors = embed(load(encoder), frames, len(detected.scenes))
+    frames = telling_frames(proxy, detected.scenes, encoder.frames_per_scene, find_tools(settings.media))
+    vectors = embed(network, frames, len(detected.scenes))
     key = keys.derived(ticket.video_id, Stage.EMBED, name, ticket.attempt, "vectors.npy")
     stored = object_store(settings.storage).put_bytes(_npy(vectors), key, "application/octet-stream")
-    return Embedded(fingerprint=name, encoder=spec_for(encoder), vectors=stored)
+    return Embedded(fingerprint=name, encoder=spec, vectors=stored)
 
 
 def _npy(vectors: "np.typing.NDArray[np.float32]") -> bytes:

@@ -42,10 +42,11 @@ class Published(Value):
 def open_spaces(ticket: Ticket) -> list[EncoderSettings]:
     """Make the space of the configured encoder when it is new; say how to load the encoder of every space, ours first.
 
-    A space whose encoder is not on this machine is left out: its coverage then says what it lacks.
+    A space whose encoder is not on this machine is left out: its coverage then says what it lacks. Not so the one that
+    answers searches: the video would count as indexed, and nobody could find it.
 
     Raises:
-        MissingDependency: the configured encoder itself is not here (permanent).
+        MissingDependency: the configured encoder is not here, or that of the active space (permanent).
     """
     settings = get_settings()
     own = spec_for(settings.encoder)
@@ -62,6 +63,8 @@ def open_spaces(ticket: Ticket) -> list[EncoderSettings]:
         try:
             found.append(settings_for(space.spec, space.source, settings.encoder))
         except MissingDependency as error:
+            if space.is_active:
+                raise
             get_run_logger().warning("this video will be missing from a space: %s", error)
     return found
 

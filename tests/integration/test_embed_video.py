@@ -12,8 +12,9 @@ from prefect.logging import disable_run_logger
 from prefect.results import ResultRecord, ResultRecordMetadata
 from prefect.serializers import JSONSerializer
 from prefect.states import Failed
+from sqlalchemy import literal_column, select
 
-from core.errors import ObjectMissing
+from core.errors import MissingDependency, ObjectMissing
 from core.fingerprint import Recipes
 from core.settings import Settings, get_settings
 from core.stages import Stage
@@ -34,7 +35,19 @@ from dispatch import planning
 from encoders.catalog import spec_for
 from flows.embed import embed_video
 from media.tools import find_tools
-from models import Video, VideoStatus, attempts, coverage, inbox, ledger, publication, recipes, spaces
+from models import Scene as SceneRow
+from models import (
+    SceneEmbedding,
+    Video,
+    VideoStatus,
+    attempts,
+    coverage,
+    inbox,
+    ledger,
+    publication,
+    recipes,
+    spaces,
+)
 from models.session import transaction
 from storage import keys
 from storage.client import ObjectStore
@@ -113,10 +126,7 @@ def keep(store: ObjectStore, video_id: UUID, stage: Stage, made: Value) -> None:
 
 def test_a_space_is_filled_from_the_proxy_without_source_or_new_attempt(configured: Settings, video_id: UUID) -> None:
     with transaction(configured.database) as session:
-        ticket = attempts.beside(session, video_id)
-    with disable_run_logger():
-        opened = open_spaces.fn(ticket)
-    assert opened == [configured.encoder]  # nobody has the older one on this machine
+        spaces.register(session, spec_for(configured.encoder), configured.encoder.name)
     published = read_published.fn(video_id, "newer")
     assert (published.detected.fingerprint, published.encoder) == ("s1", configured.encoder)
     embedded = embed_scenes.fn(published.ticket, published.transcoded, published.detected, published.encoder)
@@ -129,6 +139,33 @@ def test_a_space_is_filled_from_the_proxy_without_source_or_new_attempt(configur
         video = session.get_one(Video, video_id)
         assert (video.attempt, video.status) == (1, VideoStatus.INDEXED)
     assert [len(row) for row in rows] == [spec_for(configured.encoder).dim] * 2
+
+
+def test_no_video_is_indexed_that_no_search_would_find(configured: Settings, video_id: UUID) -> None:
+    with transaction(configured.database) as session:
+        ticket = attempts.beside(session, video_id)
+    # Nobody has the older encoder on this machine, and its space answers searches.
+    with disable_run_logger(), pytest.raises(MissingDependency, match="older"):
+        open_spaces.fn(ticket)
+    with transaction(configured.database) as session:
+        spaces.activate(session, spaces.space_named(session, "newer"))
+    with disable_run_logger():
+        assert open_spaces.fn(ticket) == [configured.encoder]  # the old space may lack it
+
+
+def test_a_vector_that_is_written_again_as_it_is_stays_the_same_row(configured: Settings, video_id: UUID) -> None:
+    def rewritten(vectors: list[list[float]]) -> list[bool]:
+        # The transaction that wrote a row, in order of the scenes.
+        rows = select(literal_column("scene_embedding.xmin::text")).select_from(SceneEmbedding).join(SceneRow)
+        with transaction(configured.database) as session:
+            before = session.scalars(rows.order_by(SceneRow.index)).all()
+            publication.add_vectors(session, attempts.beside(session, video_id), "s1", OLDER, vectors)
+        with transaction(configured.database) as session:
+            after = session.scalars(rows.order_by(SceneRow.index)).all()
+        return [one != other for one, other in zip(before, after, strict=True)]
+
+    assert rewritten([[1, 0, 0], [0, 1, 0]]) == [False, False]
+    assert rewritten([[1, 0, 0], [0, 0, 1]]) == [False, True]
 
 
 def test_a_video_whose_manifests_are_gone_asks_for_a_rerun(

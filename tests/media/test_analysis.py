@@ -10,7 +10,7 @@ from PIL import Image
 from core.errors import MissingDependency
 from core.settings import MediaSettings, ShotSettings, StillSettings
 from core.values import CutKind, Scene, Shot
-from media.frames import scene_frames, sharpness
+from media.frames import is_blank, scene_frames, sharpness, telling_frames
 from media.likeness import continued_starts
 from media.scenes import scenes_from
 from media.shots import detect_shots
@@ -135,6 +135,21 @@ def test_black_is_avoided_where_there_is_a_choice(make, proxy_of, tools):
     )
     ((pictures, _),) = scene_frames(proxy_of(source), [scene(0, 0, 2)], 1, tools)
     assert pictures[0].std() > 20
+
+
+def test_a_dark_part_of_a_scene_has_no_say_in_what_it_shows(make, proxy_of, tools):
+    """Three of four parts of the first scene are black; the second one is black all over."""
+    inputs = ["color=black:r=10:s=160x90:d=3", "testsrc2=r=10:s=160x90:d=1", "color=black:r=10:s=160x90:d=2"]
+    graph = ";".join(f"{source}[c{i}]" for i, source in enumerate(inputs)) + ";[c0][c1][c2]concat=n=3"
+    proxy, scenes = (
+        proxy_of(make("mostly_dark.mp4", "-f", "lavfi", "-i", graph, *H264)),
+        [scene(0, 0, 4), scene(1, 4, 6)],
+    )
+    [(all_of_it, _)] = scene_frames(proxy, scenes, 4, tools)
+    assert [is_blank(picture) for picture in all_of_it] == [True] * 3 + [False] + [True] * 4
+    [(pictures, owners)] = telling_frames(proxy, scenes, 4, tools)
+    assert owners.tolist() == [0, 1, 1, 1, 1]
+    assert not is_blank(pictures[0])
 
 
 def test_every_scene_gets_a_poster_and_a_place_on_the_sheet(three_shots, proxy_of, tools, tmp_path):

@@ -1,11 +1,16 @@
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from core.errors import AcceleratorBusy, MissingDependency
 from core.values import CutKind
 from media import transnet
 from media.transnet import Probabilities, cuts_from, probabilities
+from media.transnet_network import network
 
 
 def shot(seed, count):
@@ -43,9 +48,9 @@ def test_a_dissolve_is_one_gradual_cut_within_its_frames():
 
 
 def test_probabilities_are_those_of_the_package(film):
-    network, _, _ = transnet._network()
+    package = network().module
     with torch.inference_mode():
-        boundary, part = network.predict_frames(torch.from_numpy(film), quiet=True)
+        boundary, part = package.predict_frames(torch.from_numpy(film), quiet=True)
     ours = probabilities(in_batches(film, 64))
     # Other windows and half precision move them a little, never across the threshold.
     np.testing.assert_allclose(ours.boundary, boundary, atol=0.1)
@@ -69,15 +74,44 @@ def test_windows_count_every_frame_once_and_in_order():
     np.testing.assert_array_equal(seen, frames)
 
 
-def test_loading_the_network_leaves_the_process_as_it_was():
-    transnet._network.cache_clear()
-    torch.manual_seed(7)
-    np.random.seed(7)  # noqa: NPY002 - the generator that the package seeds
-    expected = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
-    transnet._network()
-    assert torch.equal(torch.get_rng_state(), expected[0])
-    assert (np.random.get_state()[1] == expected[1]).all()  # noqa: NPY002
-    assert not torch.are_deterministic_algorithms_enabled()
+LOAD_IN_THREADS = """
+import random, threading
+import numpy as np, torch
+from media.transnet_network import network
+random.seed(7); np.random.seed(7); torch.manual_seed(7)
+before = random.getstate(), np.random.get_state()[1].copy(), torch.get_rng_state()
+given = []
+threads = [threading.Thread(target=lambda: given.append(network())) for _ in range(4)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+assert len(given) == 4 and all(each is given[0] for each in given), given
+assert random.getstate() == before[0]
+assert (np.random.get_state()[1] == before[1]).all()
+assert torch.equal(torch.get_rng_state(), before[2])
+assert not torch.are_deterministic_algorithms_enabled()
+"""
+
+
+def test_threads_load_the_network_once_and_leave_the_process_as_it_was():
+    done = subprocess.run(
+        [sys.executable, "-c", LOAD_IN_THREADS], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="asks for a device that is not here")
+def test_a_device_that_is_not_here_is_an_error_and_no_slow_run(film):
+    with pytest.raises(MissingDependency, match="DAILIES_SHOTS__DEVICE"):
+        transnet.find_transnet_cuts(in_batches(film, 64), "cuda")
+
+
+def test_no_memory_for_a_window_is_a_busy_accelerator(film, monkeypatch):
+    def predict_raw(_frames):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(network().module, "predict_raw", predict_raw)
+    with pytest.raises(AcceleratorBusy, match="DAILIES_SHOTS__DEVICE"):
+        transnet.find_transnet_cuts(in_batches(film, 64))
 
 
 def seen(boundary, part, *looks):

@@ -8,6 +8,8 @@ import pytest
 ENTRY_POINTS = [
     "cli.main",
     "service.app",
+    "flows.backfill",
+    "flows.embed",
     "flows.ingest",
     "flows.reconcile",
     "flows.redrive",

@@ -166,3 +166,39 @@ def test_a_space_that_cannot_answer_its_golden_queries_is_not_activated_unless_f
         golden.write_text("{}")
         broken = door.post("/encoders/activate", json={"name": "older"})
         assert "cannot be read" in broken.json()["message"]
+        assert forced["untried"] == []
+
+
+@pytest.mark.parametrize(("blind", "says"), [(6, "are one and the same"), (4, "hardly differ")])
+def test_a_space_whose_encoder_was_blind_for_most_of_the_library_is_not_activated(
+    door: TestClient,
+    settings: Settings,
+    pair: list[EncoderSettings],
+    indexed_video: Callable[..., UUID],
+    blind: int,
+    says: str,
+) -> None:
+    older, newer = pair
+    videos = [indexed_video(key=f"{number}.mp4", spec=spec_for(older)) for number in range(8)]
+    open_space(settings, newer)
+    spec = spec_for(newer)
+    same, nearly = [1.0] + [0.0] * (spec.dim - 1), [1.0, 0.01] + [0.0] * (spec.dim - 2)
+    others = [nearly, nearly] if says == "hardly differ" else rows_for(spec)
+    with transaction(settings.database) as session:
+        for number, video_id in enumerate(videos):
+            rows = [same, same] if number < blind else others
+            publication.add_vectors(session, ticket_of(settings, video_id), SHOTS, spec, rows)
+    refused = door.post("/encoders/activate", json={"name": "newer"})
+    assert refused.status_code == 409
+    assert says in refused.json()["message"]
+
+
+def test_a_switch_says_when_no_golden_query_was_there_to_be_tried(
+    door: TestClient, settings: Settings, pair: list[EncoderSettings], indexed_video: Callable[..., UUID]
+) -> None:
+    older, newer = pair
+    video_id = indexed_video(spec=spec_for(older))
+    open_space(settings, newer)
+    embed_by(settings, newer, video_id)
+    [note] = door.post("/encoders/activate", json={"name": "newer"}).json()["untried"]
+    assert "DAILIES_ENCODER__GOLDEN" in note

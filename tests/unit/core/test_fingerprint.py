@@ -83,6 +83,7 @@ TABLE = [
     ("shots.min_scene_s", 2.5, EVERYTHING_AFTER_THE_CUT),
     ("shots.max_scene_s", 30.0, EVERYTHING_AFTER_THE_CUT),
     ("shots.merge_likeness", 0.8, EVERYTHING_AFTER_THE_CUT),
+    ("shots.device", "cpu", set()),
     ("stills.sheet_columns", 6, {Stage.STILLS}),
     ("stills.poster_short_side", 128, {Stage.STILLS}),
     ("encoder.frames_per_scene", 9, {Stage.EMBED}),

@@ -1,9 +1,18 @@
 """Tiny checkpoints on disk, made once."""
 
 import pytest
+import torch
 
 from tests.tiny_checkpoints import save_clip as _save_clip
 from tests.tiny_checkpoints import save_siglip
+
+_IS_HERE = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+
+
+@pytest.fixture(scope="session", params=[name for name, is_here in _IS_HERE.items() if is_here])
+def device(request):
+    """Every device of this machine."""
+    return request.param
 
 
 @pytest.fixture(scope="session")

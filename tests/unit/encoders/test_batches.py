@@ -29,7 +29,12 @@ def test_rows_come_in_order_whatever_the_batches():
 
 @pytest.mark.parametrize(
     "error",
-    [torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("MPS backend out of memory"), MemoryError()],
+    [
+        torch.OutOfMemoryError("CUDA out of memory"),
+        RuntimeError("MPS backend out of memory"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED"),
+        MemoryError(),
+    ],
 )
 def test_the_batch_is_halved_until_it_fits_and_stays_so(error):
     device, batches = Device(room=3, error=error), Batches(8)

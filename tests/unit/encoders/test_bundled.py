@@ -13,8 +13,8 @@ CPU = torch.device("cpu")
 
 
 @pytest.fixture(scope="module")
-def encoder():
-    return load(EncoderSettings(device="cpu"))
+def encoder(device):
+    return load(EncoderSettings(device=device))
 
 
 @pytest.fixture(scope="module")
@@ -55,8 +55,8 @@ def test_nothing_in_gives_nothing_out(encoder):
     assert encoder.encode_texts([]).shape == (0, 384)
 
 
-def test_one_instance_serves_the_whole_process(encoder):
-    assert load(EncoderSettings(device="cpu", frames_per_scene=9)) is encoder
+def test_one_instance_serves_the_whole_process(encoder, device):
+    assert load(EncoderSettings(device=device, frames_per_scene=9)) is encoder
 
 
 @pytest.mark.parametrize(

@@ -23,8 +23,8 @@ CPU = torch.device("cpu")
 TEXTS = ["a cat", "a cup of coffee", "rocket"]
 
 
-def settings(folder, **changes):
-    return EncoderSettings(name=str(folder), device="cpu", canaries=False, **changes)
+def settings(folder, device="cpu"):
+    return EncoderSettings(name=str(folder), device=device, canaries=False)
 
 
 def photographs(height, width, count=3):
@@ -42,28 +42,28 @@ def folder(request):
     return request.getfixturevalue(f"{request.param}_folder")
 
 
-def test_vectors_are_those_of_the_network_itself(folder):
-    encoder = load(settings(folder))
+def test_vectors_are_those_of_the_network_itself(folder, device):
+    encoder = load(settings(folder, device))
     frames = photographs(64, 48)
     network = AutoModel.from_pretrained(folder).eval()
     with torch.inference_mode():
-        reference = network.get_image_features(pixel_values=encoder.preprocess(frames).float()).pooler_output
+        reference = network.get_image_features(pixel_values=encoder.preprocess(frames).float().cpu()).pooler_output
     reference = torch.nn.functional.normalize(reference, dim=-1).numpy()
     rows = encoder.encode_frames(frames)
     assert (rows * reference).sum(axis=1).min() > 0.999  # bfloat16 where the CPU has it
     health.check_frames(encoder.spec, frames, rows)
 
 
-def test_texts_land_in_the_same_space_and_do_not_lean_on_their_neighbours(folder):
-    encoder = load(settings(folder))
+def test_texts_land_in_the_same_space_and_do_not_lean_on_their_neighbours(folder, device):
+    encoder = load(settings(folder, device))
     together = encoder.encode_texts(TEXTS)
     health.check_rows(encoder.spec, together)
     alone = np.concatenate([encoder.encode_texts([text]) for text in TEXTS])
     assert (alone * together).sum(axis=1).min() > 0.999
 
 
-def test_a_text_longer_than_the_network_takes_is_cut(folder):
-    assert load(settings(folder)).encode_texts(["a cat " * 200]).shape[0] == 1
+def test_a_text_longer_than_the_network_takes_is_cut(folder, device):
+    assert load(settings(folder, device)).encode_texts(["a cat " * 200]).shape[0] == 1
 
 
 def test_case_does_not_matter_to_siglip(siglip_folder):

@@ -99,3 +99,24 @@ def test_a_lost_row_is_caught():
 
 def test_nothing_to_check_is_healthy():
     health.check_rows(SPEC, np.empty((0, DIM), np.float32))
+
+
+def library(*groups):
+    """Stored vectors: so many of each direction."""
+    return np.concatenate([np.tile(np.eye(DIM, dtype=np.float32)[place], (count, 1)) for place, count in groups])
+
+
+def test_a_library_may_hold_equal_scenes_but_not_one_vector_for_most():
+    health.check_stored(SPEC, library((0, 5), (1, 3), (2, 2)))
+    with pytest.raises(EncoderUnhealthy, match="60% of its stored vectors are one and the same"):
+        health.check_stored(SPEC, library((0, 6), (1, 2), (2, 2)))
+
+
+def test_a_library_of_hardly_any_difference_is_caught_even_if_no_two_are_equal():
+    rng = np.random.default_rng(0)
+    with pytest.raises(EncoderUnhealthy, match="hardly differ"):
+        health.check_stored(SPEC, unit(np.ones((20, DIM)) + 0.01 * rng.normal(size=(20, DIM))))
+
+
+def test_a_handful_of_scenes_may_all_look_the_same():
+    health.check_stored(SPEC, library((0, health.LIBRARY - 1)))

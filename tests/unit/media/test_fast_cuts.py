@@ -98,7 +98,7 @@ def test_the_fast_detector_loads_no_network():
     code = (
         "import sys, numpy as np\n"
         "from media.shots import DETECTORS\n"
-        "DETECTORS['fast'](iter([np.zeros((50, 27, 48, 3), np.uint8)]))\n"
+        "DETECTORS['fast'](iter([np.zeros((50, 27, 48, 3), np.uint8)]), 'auto')\n"
         "assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
