@@ -14,7 +14,7 @@ from core.fingerprint import Recipes
 from core.settings import EncoderSettings, get_settings
 from core.stages import Stage
 from core.values import DetectedShots, Embedded, Ticket, Transcoded, Value
-from encoders.catalog import settings_for, spec_for
+from encoders.catalog import BUNDLED, settings_for, spec_for
 from models import Video, attempts, ledger, publication, recipes, spaces
 from models.recipes import Column
 from models.session import transaction
@@ -42,11 +42,11 @@ class Published(Value):
 def open_spaces(ticket: Ticket) -> list[EncoderSettings]:
     """Make the space of the configured encoder when it is new; say how to load the encoder of every space, ours first.
 
-    A space whose encoder is not on this machine is left out: its coverage then says what it lacks. Not so the one that
-    answers searches: the video would count as indexed, and nobody could find it.
+    A space whose encoder is not on this machine is left out: its coverage then says what it lacks. Not so a checkpoint
+    that answers searches: the video would count as indexed, and nobody could find it.
 
     Raises:
-        MissingDependency: the configured encoder is not here, or that of the active space (permanent).
+        MissingDependency: the configured encoder is not here, or the checkpoint of the active space (permanent).
     """
     settings = get_settings()
     own = spec_for(settings.encoder)
@@ -63,7 +63,8 @@ def open_spaces(ticket: Ticket) -> list[EncoderSettings]:
         try:
             found.append(settings_for(space.spec, space.source, settings.encoder))
         except MissingDependency as error:
-            if space.is_active:
+            # No machine has the bundled encoder of an earlier release: uploads must not wait for the switch.
+            if space.is_active and space.source != BUNDLED:
                 raise
             get_run_logger().warning("this video will be missing from a space: %s", error)
     return found

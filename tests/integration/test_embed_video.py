@@ -153,6 +153,16 @@ def test_no_video_is_indexed_that_no_search_would_find(configured: Settings, vid
         assert open_spaces.fn(ticket) == [configured.encoder]  # the old space may lack it
 
 
+def test_uploads_do_not_wait_for_the_switch_after_a_release_with_another_bundled_encoder(
+    configured: Settings, video_id: UUID
+) -> None:
+    with transaction(configured.database) as session:
+        ticket = attempts.beside(session, video_id)
+        spaces.space_named(session, "older").source = "bundled"
+    with disable_run_logger():
+        assert open_spaces.fn(ticket) == [configured.encoder]
+
+
 def test_a_vector_that_is_written_again_as_it_is_stays_the_same_row(configured: Settings, video_id: UUID) -> None:
     def rewritten(vectors: list[list[float]]) -> list[bool]:
         # The transaction that wrote a row, in order of the scenes.
