@@ -69,18 +69,18 @@ def _table(spaces: list[Document]) -> str | Table:
     table = Table(box=None, header_style="dim")
     for heading in ("no.", "name", "revision", ""):
         table.add_column(heading)
-    for heading in ("dim", "scenes", "coverage", "index", "size"):
+    for heading in ("dim", "videos", "coverage", "index", "size"):
         table.add_column(heading, justify="right")
     for space in spaces:
-        share = space["embedded"] / space["scenes"] if space["scenes"] else 1.0
+        share = space["filled"] / space["videos"] if space["videos"] else 1.0
         table.add_row(
             str(space["id"]),
             escape(space["name"]),
             escape(space["revision"][:24]),
             "[bold green]active[/bold green]" if space["is_active"] else "",
             str(space["dim"]),
-            f"{space['embedded']}/{space['scenes']}",
-            # Never rounded up: 100 % means every scene.
+            f"{space['filled']}/{space['videos']}",
+            # Never rounded up: 100 % means every video.
             f"{int(share * 1000) / 10:g} %",
             space["index"],
             size(space["size_bytes"]),

@@ -9,6 +9,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from core.errors import NotFound, SpaceInUse
+from core.stages import Stage
 from core.values import EncoderSpec
 from models import recipes
 from models.encoder import Encoder, SceneEmbedding
@@ -16,10 +17,11 @@ from models.scene import Scene
 from models.space_index import index_name, index_state
 from models.states import IndexState, VideoStatus
 from models.video import Video
+from models.video_stage import CoverageCount, Recipe
 
 
 class SpaceCoverage(BaseModel):
-    """How far a space is filled."""
+    """How far a space is filled, by maintained counts: quick however many scenes there are."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -28,12 +30,22 @@ class SpaceCoverage(BaseModel):
     revision: str
     dim: int
     is_active: bool
+    #: Published videos that it was filled for, of how many.
+    filled: int
+    videos: int
+    index: IndexState
+    #: Vectors and their index; every space has its share of the one table.
+    size_bytes: int
+
+
+class Held(BaseModel):
+    """What a space holds, counted scene by scene: minutes where there are many millions."""
+
+    model_config = ConfigDict(frozen=True)
+
     #: Scenes of indexed videos that have a vector in it, of how many.
     embedded: int
     scenes: int
-    index: IndexState
-    #: Vectors and their index.
-    size_bytes: int
 
     @property
     def is_full(self) -> bool:
@@ -94,34 +106,58 @@ def space_named(session: Session, name: str) -> Encoder:
 
 
 def coverage(session: Session) -> list[SpaceCoverage]:
-    """Say of each space how much of what is indexed it holds."""
+    """Say of each space how many of the published videos it was filled for; reads counts, never the rows."""
+    videos, filled = _published(session), _filled(session)
+    known = every_space(session)
+    table_bytes = session.scalar(select(func.pg_table_size(SceneEmbedding.__tablename__))) or 0
+    weights = {space.id: filled.get(space.id, 0) * _vector_bytes(space) for space in known}
+    total = sum(weights.values()) or 1
+    return [
+        SpaceCoverage(
+            id=space.id,
+            name=space.name,
+            revision=space.revision,
+            dim=space.dim,
+            is_active=space.is_active,
+            filled=filled.get(space.id, 0),
+            videos=videos,
+            index=index_state(session, space),
+            size_bytes=table_bytes * weights[space.id] // total + _index_bytes(session, space),
+        )
+        for space in known
+    ]
+
+
+def _published(session: Session) -> int:
+    query = select(func.sum(CoverageCount.videos)).join(Recipe, Recipe.id == CoverageCount.recipe_id)
+    return int(session.scalar(query.where(Recipe.stage == Stage.PUBLISH)) or 0)
+
+
+def _filled(session: Session) -> dict[int, int]:
+    counts = session.execute(
+        select(Recipe.encoder_id, func.sum(CoverageCount.videos))
+        .join(Recipe, Recipe.id == CoverageCount.recipe_id)
+        .where(Recipe.stage == Stage.EMBED, Recipe.name != recipes.NEVER)
+        .group_by(Recipe.encoder_id)
+    )
+    return {encoder_id: int(videos) for encoder_id, videos in counts}
+
+
+def held(session: Session, space: Encoder) -> Held:
+    """Count the scenes that a space holds, and all there are."""
     indexed = select(Video.id).where(Video.status == VideoStatus.INDEXED)
-    scenes = session.scalar(select(func.count()).select_from(Scene).where(Scene.video_id.in_(indexed))) or 0
-    embedded = session.execute(
-        select(SceneEmbedding.encoder_id, func.count())
-        .join(Scene, Scene.id == SceneEmbedding.scene_id)
-        .where(Scene.video_id.in_(indexed))
-        .group_by(SceneEmbedding.encoder_id)
-    )
-    counts = {encoder_id: count for encoder_id, count in embedded}  # noqa: C416 - rows to a dict
-    return [_coverage(session, space, counts.get(space.id, 0), scenes) for space in every_space(session)]
+    scenes = select(func.count()).select_from(Scene).where(Scene.video_id.in_(indexed))
+    mine = scenes.join(SceneEmbedding, SceneEmbedding.scene_id == Scene.id).where(SceneEmbedding.encoder_id == space.id)
+    return Held(embedded=session.scalar(mine) or 0, scenes=session.scalar(scenes) or 0)
 
 
-def _coverage(session: Session, space: Encoder, embedded: int, scenes: int) -> SpaceCoverage:
-    index_bytes = session.scalar(
-        text("SELECT coalesce(pg_relation_size(to_regclass(:name)), 0)"), {"name": index_name(space)}
-    )
-    return SpaceCoverage(
-        id=space.id,
-        name=space.name,
-        revision=space.revision,
-        dim=space.dim,
-        is_active=space.is_active,
-        embedded=embedded,
-        scenes=scenes,
-        index=index_state(session, space),
-        size_bytes=embedded * (8 + 2 * space.dim) + (index_bytes or 0),  # a halfvec: 8 bytes and two a number
-    )
+def _vector_bytes(space: Encoder) -> int:
+    return 8 + 2 * space.dim  # a halfvec: its head, and two bytes a number
+
+
+def _index_bytes(session: Session, space: Encoder) -> int:
+    query = text("SELECT coalesce(pg_relation_size(to_regclass(:name)), 0)")
+    return int(session.scalar(query, {"name": index_name(space)}) or 0)
 
 
 def activate(session: Session, space: Encoder) -> None:

@@ -14,6 +14,7 @@ from encoders.catalog import settings_for
 from models import Encoder, spaces
 from models.nearest import nearest
 from models.session import transaction
+from models.space_index import index_state
 from models.states import IndexState
 
 #: Stored vectors that are looked at.
@@ -34,13 +35,13 @@ class GoldenQuery(BaseModel):
 def objections(settings: Settings, space: Encoder) -> list[str]:
     """Say in sentences what stands against a space; nothing when it is ready."""
     with transaction(settings.database) as session:
-        filled = next(each for each in spaces.coverage(session) if each.id == space.id)
+        held, index = spaces.held(session, space), index_state(session, space)
         sample = spaces.some_vectors(session, space, SAMPLE)
     found = []
-    if not filled.is_full:
-        found.append(f"It holds {filled.embedded} of {filled.scenes} scenes.")
-    if filled.index is not IndexState.READY:
-        found.append(f"Its index is {filled.index}.")
+    if not held.is_full:
+        found.append(f"It holds {held.embedded} of {held.scenes} scenes.")
+    if index is not IndexState.READY:
+        found.append(f"Its index is {index}.")
     return found + _of_encoder(settings, space, sample)
 
 

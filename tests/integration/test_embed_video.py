@@ -133,8 +133,9 @@ def test_a_space_is_filled_from_the_proxy_without_source_or_new_attempt(configur
     add_vectors.fn(published.ticket, published.detected, embedded)
     scratch.clear(published.ticket)
     with transaction(configured.database) as session:
-        older, newer = spaces.coverage(session)
-        assert (older.is_active, older.is_full, newer.is_active, newer.is_full) == (True, True, False, True)
+        older, newer = spaces.every_space(session)
+        assert [space.is_active for space in (older, newer)] == [True, False]
+        assert [spaces.held(session, space).is_full for space in (older, newer)] == [True, True]
         rows = spaces.some_vectors(session, spaces.space_named(session, "newer"), 10)
         video = session.get_one(Video, video_id)
         assert (video.attempt, video.status) == (1, VideoStatus.INDEXED)

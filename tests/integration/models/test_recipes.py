@@ -86,6 +86,29 @@ def listed(
     return [(one.video_id, one.lack) for one in found]
 
 
+def test_the_list_of_spaces_counts_the_videos_of_all_owners_that_each_was_filled_for(settings: Settings):
+    today, other = Recipes(settings), EncoderSpec(name="other", revision="1", dim=9, preprocess="none")
+    with transaction(settings.database) as session:
+        for spec in (SPEC, other):
+            spaces.register(session, spec)
+    mine, theirs, waiting = a_video(settings.database, 1), a_video(settings.database, 2), a_video(settings.database, 3)
+    with transaction(settings.database) as session:
+        session.get_one(Video, theirs).owner_id = "them"
+        session.flush()
+        for video_id, embedded in ((mine, [SPEC, other]), (theirs, [SPEC]), (waiting, [])):
+            recipes.record(session, video_id, recipes.published_by(session, video_id, today, embedded))
+    with transaction(settings.database) as session:
+        first, second = spaces.coverage(session)
+    assert (first.name, first.filled, first.videos) == ("tiny", 2, 3)
+    assert (second.name, second.filled, second.videos) == ("other", 1, 3)
+
+    with transaction(settings.database) as session:  # another try at what is there fails: it still is
+        recipes.note_failure(session, mine, Stage.EMBED)
+        session.delete(session.get_one(Video, theirs))
+    with transaction(settings.database) as session:
+        assert [(each.filled, each.videos) for each in spaces.coverage(session)] == [(1, 2), (1, 2)]
+
+
 @pytest.fixture
 def changed(settings: Settings) -> Settings:
     """Settings by which shots, and what hangs on them, are done otherwise."""

@@ -234,21 +234,21 @@ def test_a_vector_of_another_dimension_is_never_compared(database: DatabaseSetti
         nearest.nearest(session, space, [1.0, 0.0, 0.0], owner_id="big", limit=1)
 
 
-def test_coverage_counts_what_indexed_videos_lack(database: DatabaseSettings):
+def test_what_a_space_holds_is_counted_scene_by_scene(database: DatabaseSettings):
     first = filled(database, {"big": 2})
     with transaction(database) as session:
         second = spaces.register(session, OTHER)
         scene = session.scalars(select(Scene).limit(1)).one()
         session.add(SceneEmbedding(scene_id=scene.id, encoder_id=second.id, owner_id="big", vector=[1, 0, 0]))
     with transaction(database) as session:
-        full, part = spaces.coverage(session)
-        assert (full.embedded, full.scenes, full.is_full, full.is_active) == (10, 10, True, True)
-        assert (part.embedded, part.scenes, part.is_full, part.is_active) == (1, 10, False, False)
+        full, part = spaces.held(session, first), spaces.held(session, second)
+        assert (full.embedded, full.scenes, full.is_full) == (10, 10, True)
+        assert (part.embedded, part.scenes, part.is_full) == (1, 10, False)
         assert spaces.space_named(session, "tiny@def").id == spaces.space_named(session, str(second.id)).id == second.id
         with pytest.raises(NotFound, match="Several"):
             spaces.space_named(session, "tiny")
         session.delete(scene)  # as publishing other scenes does
         session.flush()
-        assert [each.embedded for each in spaces.coverage(session)] == [9, 0]
+        assert [spaces.held(session, each).embedded for each in (first, second)] == [9, 0]
         with pytest.raises(SpaceInUse):
             spaces.remove(session, first)
