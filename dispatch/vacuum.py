@@ -49,12 +49,12 @@ class Vacuumed(BaseModel):
     more: bool
 
 
-def vacuum(settings: Settings, *, keep: dt.timedelta, per_minute: int, at_most: int, dry_run: bool) -> Vacuumed:
+def vacuum(settings: Settings, *, keep: dt.timedelta, per_minute: int, at_most: int | None, dry_run: bool) -> Vacuumed:
     """Remove the runs of our work pool that ended longer ago than `keep`, the oldest first; asking again is safe.
 
     Args:
         per_minute: removals a minute at most, so that nobody waits for the Prefect server.
-        at_most: removals in all.
+        at_most: removals in all; None: all that are old.
     Raises:
         WorkflowUnavailable, DatabaseUnavailable: transient; what is removed stays removed.
     """
@@ -66,12 +66,13 @@ def vacuum(settings: Settings, *, keep: dt.timedelta, per_minute: int, at_most: 
         while page := _page(client, pool, before, offset=kept + (removed if dry_run else 0)):
             needed = _needed(settings, page)
             kept += len(needed)
-            old = [run.id for run in page if run.id not in needed][: at_most - removed]
+            old = [run.id for run in page if run.id not in needed]
+            old = old if at_most is None else old[: at_most - removed]
             gone = len(old) if dry_run else _remove(client, old, before)
             removed, kept = removed + gone, kept + len(old) - gone
             if not dry_run:
                 time.sleep(gone * 60 / per_minute)
-            if removed >= at_most:
+            if at_most is not None and removed >= at_most:
                 return Vacuumed(dry_run=dry_run, before=before, removed=removed, kept=kept, more=True)
     return Vacuumed(dry_run=dry_run, before=before, removed=removed, kept=kept, more=False)
 

@@ -16,7 +16,7 @@ from tasks.report import vacuumed
 def vacuum_flow(
     keep_days: Annotated[int, Field(ge=1, le=3650)] = 30,
     per_minute: Annotated[int, Field(ge=1, le=6000)] = 600,
-    at_most: Annotated[int, Field(ge=1)] = 100_000,
+    at_most: Annotated[int | None, Field(ge=1)] = None,
     dry_run: bool = True,
 ) -> None:
     """Remove old flow runs with their tasks, states and logs; never one whose video has failed or is on its way.
@@ -24,7 +24,7 @@ def vacuum_flow(
     Args:
         keep_days: runs that ended longer ago than this are old, in days.
         per_minute: removals a minute at most, so that the Prefect server stays quick.
-        at_most: removals in all; the next vacuum goes on where this one stopped.
+        at_most: removals in all; the next vacuum goes on where this one stopped. Empty: all that are old.
         dry_run: only count what would be removed.
     """
     done = vacuum(
