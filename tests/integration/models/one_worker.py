@@ -7,21 +7,28 @@ import sys
 from pathlib import Path
 from uuid import uuid4
 
+from core.fingerprint import Recipes
 from core.settings import get_settings
 from core.stages import Stage
 from models import (
     Video,
     VideoStatus,
     attempts,
+    coverage,
     failing,
     inbox,
+    lacking,
     ledger,
     measuring,
     nearest,
     publication,
     reading,
+    recipes,
     reconciling,
+    spaces,
 )
+from models.lacking import Wanted
+from models.recipes import Column
 from models.session import transaction
 from models.summary import summarise
 from tests.integration.models.test_inbox import facts, made, make_source
@@ -40,6 +47,11 @@ def one_upload() -> None:
         attempts.accept(session, ticket, "00" * 32, 10, facts())
         ledger.finish(session, ledger.start(session, ticket, Stage.TRANSCODE, "f", None))
         publication.publish(session, ticket, *made(3))
+        made_for = [space.spec for space in spaces.every_space(session)]
+        done = recipes.published_by(session, video_id, Recipes(get_settings()), made_for)
+        recipes.record(session, video_id, done)
+    with transaction(database) as session:
+        recipes.note_failure(session, video_id, Stage.SHOTS)
     with transaction(database) as session:
         video = reading.video_with_parts(session, video_id)
         assert video is not None
@@ -62,6 +74,13 @@ def look() -> None:
         assert failing.failure_groups(session)
         reconciling.live_videos(session, None, 10)
         measuring.measure(session)
+        today, owner = recipes.columns(session, Recipes(get_settings())), get_settings().owner_id
+        shots = Column(Stage.SHOTS)
+        assert lacking.candidates(session, Wanted(shots, today[shots], owner), limit=2)
+        counted = {row.stage: row for row in coverage.coverage(session, today, owner)}
+        assert counted[Stage.SHOTS].failed
+        assert counted[Stage.PUBLISH].produced
+        assert all(each.filled for each in spaces.coverage(session))
         space = reading.active_encoder(session)
         assert space is not None
         assert nearest.nearest(session, space, [0.0, 1.0, 0.0], owner_id="local", limit=2)
