@@ -19,8 +19,12 @@ from tests.tiny_checkpoints import save_clip
 MOST_TIMES = 2.0
 #: Seconds between two uploads beside the backfill.
 EVERY_S = 4.0
-#: Share of the backfill that is done when its process is killed.
+#: Share of the backfill that is done when the process is killed that works through its list, and when one that fills
+#: the space for a video is. Nobody starts the list again after the last one.
 KILLS_AT = (0.2, 0.5)
+EMBED_KILLS_AT = (0.1, 0.35, 0.75)
+#: What is to become of a run whose process was killed.
+RESUMED = "resumed and completed"
 BODY = {"stage": "embed", "per_minute": 600, "daily_budget": 1_000_000, "dry_run": False}
 
 
@@ -32,8 +36,11 @@ class Figures:
     idle_s: list[float] = field(default_factory=list)
     busy_s: list[float] = field(default_factory=list)
     kills: int = 0
+    #: Runs whose process was killed while it filled the space for a video, with what became of each.
+    embed_kills: dict[str, str] = field(default_factory=dict)
     took_s: float = 0.0
     coverage: dict[str, Any] = field(default_factory=dict)
+    #: Runs of videos that Prefect shows as failed or crashed in the end.
     failures: int = 0
 
     @property
@@ -44,6 +51,11 @@ class Figures:
         """Give what keeps it from passing."""
         row = self.coverage
         found = [] if self.kills == len(KILLS_AT) else [f"only {self.kills} kills"]
+        lost = [f"run {run_id}: {end}" for run_id, end in self.embed_kills.items() if end != RESUMED]
+        found += [f"only {len(self.embed_kills)} kills of a video's run"] * (
+            len(self.embed_kills) < len(EMBED_KILLS_AT)
+        )
+        found += lost
         found += [] if row["produced"] == row["videos"] else [f"coverage: {row}"]
         found += [f"{self.failures} runs failed"] * bool(self.failures)
         found += [] if self.times <= MOST_TIMES else [f"uploads took {self.times:.2f} times the idle figure"]
@@ -55,7 +67,7 @@ class Figures:
             [
                 (
                     f"{self.videos + len(self.idle_s)} videos embedded by a second encoder in {self.took_s:.0f} s, the sources of {self.videos} gone; "
-                    f"killed {self.kills} times; {self.coverage['produced']} of {self.coverage['videos']} covered"
+                    f"its list killed {self.kills} times, a video's run {len(self.embed_kills)} times; {self.coverage['produced']} of {self.coverage['videos']} covered"
                 ),
                 (
                     f"upload seen -> first task: idle median {statistics.median(self.idle_s):.2f} s, "
@@ -93,6 +105,9 @@ def measure(videos: int, uploads: int = 12) -> Figures:
             if figures.kills < len(KILLS_AT) and done >= KILLS_AT[figures.kills] * videos:
                 figures.kills += kill(running, run_id)
                 run_id = start(running)
+            killed = len(figures.embed_kills)
+            if killed < len(EMBED_KILLS_AT) and done >= EMBED_KILLS_AT[killed] * videos and (one := kill_one(running)):
+                figures.embed_kills[one] = ""
             if number < uploads * 4 and done < videos + len(figures.idle_s):
                 figures.busy_s.append(first_task_s(running, folder, 6_000 + number))
             number += 1
@@ -106,7 +121,8 @@ def measure(videos: int, uploads: int = 12) -> Figures:
         soon(lambda: produced(running)["produced"] == produced(running)["videos"], 120, every_s=1)
         figures.took_s = time.monotonic() - began
         figures.coverage = produced(running)
-        figures.failures = figures.coverage["failed"]
+        figures.embed_kills = {one: end_of(running, one) for one in figures.embed_kills}
+        figures.failures = failed_runs(running)
     return figures
 
 
@@ -163,6 +179,44 @@ def kill(running: Rig, run_id: str) -> bool:
         return False
     process.kill()
     return True
+
+
+def kill_one(running: Rig) -> str | None:
+    """Kill the process that fills the space for some video; give its run."""
+    wanted = {"flows": {"name": {"any_": ["embed-video"]}}, "flow_runs": {"state": {"type": {"any_": ["RUNNING"]}}}}
+
+    def one() -> str | None:
+        for run in running.live.prefect.post("/flow_runs/filter", json=wanted).raise_for_status().json():
+            if process := running.live.flow_process(run["id"]):
+                process.suspend()  # so that it does not end between the question and the kill
+                if running.live.run(run["id"])["state"]["type"] == "RUNNING":
+                    process.kill()
+                    return str(run["id"])
+                process.resume()
+        return None
+
+    return soon(one, 60)
+
+
+def end_of(running: Rig, run_id: str) -> str:
+    """Wait for the end of a run that was killed, and tell it."""
+
+    def ended() -> str | None:
+        run = running.live.run(run_id)
+        if run["state"]["type"] != "COMPLETED":
+            return None
+        return RESUMED if run["run_count"] > 1 else "completed by a process that was dead"
+
+    return soon(ended, 120, every_s=1) or str(running.live.run(run_id)["state"]["name"])
+
+
+def failed_runs(running: Rig) -> int:
+    """Count the runs of videos that Prefect shows as failed or crashed."""
+    wanted = {
+        "flows": {"name": {"any_": ["embed-video", "ingest-video"]}},
+        "flow_runs": {"state": {"type": {"any_": ["FAILED", "CRASHED"]}}},
+    }
+    return int(running.live.prefect.post("/flow_runs/count", json=wanted).raise_for_status().json())
 
 
 def produced(running: Rig) -> dict[str, Any]:
