@@ -32,6 +32,10 @@ MOST_TIMES, MOST_S = 3.0, 0.5
 #: or when the last run ends, or its tasks are recorded, so many seconds after they should have.
 MOST_LATE_S: Final = 5.0
 FLOW: Final = "measured"
+#: Who answers.
+PARTS: Final = ("prefect", "postgres")
+#: Seconds without runs, to compare with.
+IDLE_S: Final = 20.0
 AT_ONCE: Final = 32
 
 
@@ -104,11 +108,18 @@ def recorded(running: Stack) -> int:
     return int(running.prefect.post("/task_runs/count", json=wanted).raise_for_status().json())
 
 
-def at_rate(running: Stack, data: Path, load: Load, rate: int, seconds: int) -> Kept:
-    """Let runs come at one rate for a while, and see them recorded."""
-    runs = max(1, rate * seconds // 60)
-    pids = {part.name: part.pid for part in stack.status(data).parts if part.pid}
-    spent = {name: spent_s(pids[name]) for name in ("prefect", "postgres")}
+def spent_by(data: Path) -> dict[str, float]:
+    """Give the processor seconds that the server and its database have spent so far."""
+    return {part.name: spent_s(part.pid) for part in stack.status(data).parts if part.pid and part.name in PARTS}
+
+
+def at_rate(running: Stack, data: Path, load: Load, rate: int, seconds: int, idle: dict[str, float]) -> Kept:
+    """Let runs come at one rate for a while, and see them recorded.
+
+    Args:
+        idle: processor seconds that each part spends in a second when there are no runs.
+    """
+    runs, spent = max(1, rate * seconds // 60), spent_by(data)
     goal, over, began = recorded(running) + runs * load.tasks, Event(), time.monotonic()
     command = [sys.executable, "-m", "benchmarks.prefect_server", "--generate", json.dumps([*load, rate, runs])]
     with ThreadPoolExecutor(1) as pool:
@@ -122,7 +133,7 @@ def at_rate(running: Stack, data: Path, load: Load, rate: int, seconds: int) -> 
         over.set()
         took = answers.result()
     lasted = time.monotonic() - began
-    used = {name: (spent_s(pids[name]) - before) / runs for name, before in spent.items()}
+    used = {name: (now - spent[name] - lasted * idle[name]) / runs for name, now in spent_by(data).items()}
     cuts = statistics.quantiles(took, n=20, method="inclusive")
     return Kept(rate, 60 * runs / lasted, cuts[9], cuts[18], lasted - seconds, used["prefect"], used["postgres"])
 
@@ -151,14 +162,19 @@ def report(running: Stack, data: Path, folder: Path, seconds: int) -> None:
     """Print a line for each rate until one is too much."""
     _, video = running.ingest(clip(folder, 1))
     load = size_of(running, video["flow_run_id"])
-    idle = statistics.quantiles(asking(running, Event(), 10.0), n=20, method="inclusive")[18]
-    start = at_rate(running, data, load, 60, 5).late_s  # what it takes to start the process that makes the runs
+    before = spent_by(data)
+    idle = statistics.quantiles(asking(running, Event(), IDLE_S), n=20, method="inclusive")[18]
+    spends = {name: (now - before[name]) / IDLE_S for name, now in spent_by(data).items()}
+    start = at_rate(running, data, load, 60, 5, spends).late_s  # what it takes to start the process that makes the runs
     most_s = max(MOST_S, MOST_TIMES * idle)
     print(f"runs of {load.tasks} tasks and {load.lines} lines; a worker's question: p95 {1000 * idle:.0f} ms when idle")
+    print(
+        f"seconds of one core that they use when idle: {', '.join(f'{name} {each:.2f}' for name, each in spends.items())}"
+    )
     print(f"{'a minute':>9}{'done':>8}{'question p50':>14}{'p95 ms':>8}{'late s':>8}{'server s':>10}{'database s':>12}")
     held = 0
     for rate in RATES:
-        kept = at_rate(running, data, load, rate, seconds)
+        kept = at_rate(running, data, load, rate, seconds, spends)
         late_s = kept.late_s - start
         print(f"{rate:>9}{kept.done:>8.0f}{1000 * kept.asked_p50_s:>14.0f}{1000 * kept.asked_p95_s:>8.0f}{late_s:>8.1f}"
               f"{kept.server_s:>10.2f}{kept.database_s:>12.2f}", flush=True)  # fmt: skip
