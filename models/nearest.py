@@ -15,9 +15,10 @@ from sqlalchemy.orm import Session
 from models.encoder import Encoder, SceneEmbedding
 from models.scene import Scene
 from models.video import Video
-from models.walking import EF_SEARCH, steps_worth, walking
+from models.walking import EF_SEARCH, Walk, walk_worth, walking
 
-#: Rows taken from the index beyond those wanted: they come nearly in order, and are sorted afterwards.
+#: Rows taken beyond those wanted where the index goes on after its first look: they come nearly in order, and are
+#: sorted afterwards.
 SPARE: Final = 10
 #: Candidates among the first that the index looks at, from which on it may walk further. With fewer they lie elsewhere
 #: than what is asked for; the index would bring enough of them in the end, but not the nearest.
@@ -110,15 +111,16 @@ def nearest(
     if len(vector) != encoder.dim:
         raise ValueError(f"a vector of {len(vector)} numbers, and the space of {encoder.name} has {encoder.dim}")
     candidates = _candidates(encoder, owner_id, filters)
+    walk = Walk(EF_SEARCH, steps or 0)
     if steps is None:
-        steps = steps_worth(session, encoder, candidates, limit, owner_id if filters == EVERY_SCENE else None)
-    if steps:
-        walked = _walked(candidates, encoder, vector, limit + SPARE)
-        with walking(session, min(EF_SEARCH, steps)):
-            found = hits_of(session, walked)
+        walk = walk_worth(session, encoder, candidates, limit, owner_id if filters == EVERY_SCENE else None)
+    if walk.most:
+        with walking(session, min(walk), look=walk.look):
+            found = hits_of(session, _walked(candidates, encoder, vector, limit))
         if SURE <= len(found) < limit:
-            with walking(session, steps):
-                further = {hit.scene_id: hit for hit in (*found, *hits_of(session, walked))}
+            with walking(session, walk.most, look=walk.look):
+                more = hits_of(session, _walked(candidates, encoder, vector, limit + SPARE))
+            further = {hit.scene_id: hit for hit in (*found, *more)}
             found = sorted(further.values(), key=lambda hit: -hit.score)
         if len(found) >= limit:
             return found[:limit]

@@ -4,7 +4,7 @@ import json
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import URL, Executable, Select, func, select, text, true
 from sqlalchemy.exc import DBAPIError
@@ -16,10 +16,14 @@ from sqlalchemy.sql.expression import ClauseElement
 from models.encoder import Encoder
 from models.space_index import vectors_indexed
 
-#: Candidates the index looks at before it gives the first rows (`python -m benchmarks.search`; docs/search.md).
+#: Candidates the index looks at before it gives the first rows, at least (`python -m benchmarks.search`;
+#: docs/search.md), and at most: pgvector takes no more.
 EF_SEARCH: Final = 600
-#: Scenes that are compared one by one in the time in which the index walks past one.
-SCENES_PER_STEP: Final = 8
+MOST_IN_A_LOOK: Final = 1_000
+#: Share, in percent, by which a look is larger than what is needed on average.
+_MARGIN: Final = 150
+#: Scenes that are compared one by one in the time in which the index walks past one (16 beside 0.8 microseconds).
+SCENES_PER_STEP: Final = 20
 #: Times `work_mem` that a walk may remember, so that it ends by its steps and not before.
 MEMORY: Final = 8
 
@@ -29,8 +33,17 @@ _MOST_KNOWN: Final = 10_000
 _known: Final[dict[tuple[URL, int, str | None], tuple[float, int | None, int]]] = {}
 
 
-def steps_worth(session: Session, encoder: Encoder, candidates: Select[Any], wanted: int, whole_of: str | None) -> int:
-    """Give how many scenes a walk may pass before all candidates are compared instead; 0 where that is cheaper at once.
+class Walk(NamedTuple):
+    """How far a walk may go, in scenes."""
+
+    #: In its first look, which alone is sure to bring the nearest.
+    look: int
+    #: In all; 0 walks nowhere.
+    most: int
+
+
+def walk_worth(session: Session, encoder: Encoder, candidates: Select[Any], wanted: int, whole_of: str | None) -> Walk:
+    """Give how many scenes a walk may pass before all candidates are compared instead; none where that is cheaper at once.
 
     A walk passes everybody else's scenes, too: to meet those wanted it takes as many steps more as the candidates are
     fewer than the whole space. One that gives up was in vain: it may cost as much as the scan that follows, and no more.
@@ -40,10 +53,12 @@ def steps_worth(session: Session, encoder: Encoder, candidates: Select[Any], wan
         whole_of: the owner all of whose scenes these are; their number is then kept for a minute.
     """
     indexed, expected = _sizes(session, encoder, candidates, whole_of)
-    if indexed is None:
-        return 0
-    needed = max(EF_SEARCH, wanted * indexed // expected)
-    return expected // SCENES_PER_STEP if needed * SCENES_PER_STEP < expected else 0
+    needed = wanted * (indexed or 0) // expected
+    look = min(MOST_IN_A_LOOK, max(EF_SEARCH, needed * _MARGIN // 100))
+    # What one look does not hold is walked from the start once more.
+    steps = look + (needed if needed > look else 0)
+    is_worth = indexed is not None and steps * SCENES_PER_STEP < expected
+    return Walk(look, max(steps, expected // SCENES_PER_STEP) if is_worth else 0)
 
 
 def _sizes(session: Session, encoder: Encoder, candidates: Select[Any], whole_of: str | None) -> tuple[int | None, int]:
@@ -61,12 +76,12 @@ def _sizes(session: Session, encoder: Encoder, candidates: Select[Any], whole_of
 
 
 @contextmanager
-def walking(session: Session, steps: int) -> Iterator[None]:
-    """Let the queries inside walk a vector index so far, `EF_SEARCH` scenes in one look; afterwards all is as before."""
+def walking(session: Session, steps: int, *, look: int = EF_SEARCH) -> Iterator[None]:
+    """Let the queries inside walk a vector index so far, `look` scenes in one look; afterwards all is as before."""
     inside = {
-        "hnsw.ef_search": str(min(EF_SEARCH, steps)),
+        "hnsw.ef_search": str(min(look, steps)),
         # One look alone brings the nearest; going on, and at its end all it has seen, brings whatever was on the way.
-        "hnsw.iterative_scan": "relaxed_order" if steps > EF_SEARCH else "off",
+        "hnsw.iterative_scan": "relaxed_order" if steps > look else "off",
         "hnsw.max_scan_tuples": str(steps),
         "hnsw.scan_mem_multiplier": str(MEMORY),
         # A plan that sorts by distance reads every vector; only the index gives them in order.

@@ -27,9 +27,9 @@ from service.ranking import Distinct, collapse, fuse
 #: Hits on a page, at most.
 MOST_ON_A_PAGE: Final = 200
 #: Scenes that are looked at by picture, in turn: deeper for later pages, and where many of them are told as one.
-DEPTHS: Final = (100, 400, 1_600)
+DEPTHS: Final = (30, 200, 1_000)
 #: Videos whose words match that take part; no more than the first depth, so that a deeper list begins like it.
-VIDEOS_SAYING: Final = 50
+VIDEOS_SAYING: Final = 30
 
 
 def _in_utc(moment: dt.datetime) -> dt.datetime:

@@ -49,6 +49,8 @@ class Expected:
     #: A rerun was asked for, and has not ended; its turn in a redrive has not come or not ended.
     rerun: bool = False
     in_line: bool = False
+    #: How often a person wanted each stage redone.
+    generations: dict[Stage, int] = field(default_factory=dict)
     #: Attempt whose results are visible.
     published_by: int | None = None
     sources: set[tuple[str, str]] = field(default_factory=set)
@@ -97,7 +99,8 @@ class Ledger(RuleBasedStateMachine):
             row = inbox.record_source(session, self._source(str(announced), etag), owner_id=OWNER, announced=announced)
         if row.video_id == announced and not self.expected[announced].has_source:
             assert self.expected[announced].status is VideoStatus.UPLOADING
-            self.expected[announced] = Expected(VideoStatus.VALIDATING, has_source=True)
+            generations = self.expected[announced].generations
+            self.expected[announced] = Expected(VideoStatus.VALIDATING, has_source=True, generations=generations)
         if row.video_id in self.expected:
             return multiple()
         self.expected[row.video_id] = Expected(VideoStatus.VALIDATING, has_source=True)
@@ -177,7 +180,8 @@ class Ledger(RuleBasedStateMachine):
                     ticket.attempt,
                     0,
                 )
-                expected.rerun = expected.in_line = False
+                # What a person wants redone since the attempt began is yet to be redone.
+                expected.rerun, expected.in_line = ticket.generations != expected.generations, False
 
     @rule(ticket=tickets, knows_attempt=st.booleans())
     def fail(self, ticket: Ticket, knows_attempt: bool) -> None:
@@ -249,6 +253,9 @@ class Ledger(RuleBasedStateMachine):
     def rerun_from(self, video: UUID, stage: Stage) -> None:
         with transaction(self.database) as session:
             ledger.redo_from(session, video, stages_from(stage))
+        for each in stages_from(stage):
+            generations = self.expected[video].generations
+            generations[each] = generations.get(each, 0) + 1
 
     @rule(target=entries, ticket=tickets, stage=st.sampled_from(Stage))
     def start_stage(self, ticket: Ticket, stage: Stage) -> UUID:
