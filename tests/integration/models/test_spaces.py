@@ -141,14 +141,14 @@ def test_the_index_and_the_scan_give_the_same_scenes(database: DatabaseSettings)
 
 
 def test_an_owner_of_most_scenes_is_searched_by_the_index_and_others_are_not(database: DatabaseSettings):
-    space = filled(database, {"big": 140, "small": 10}, scenes_per_video=40)
+    space = filled(database, {"big": 330, "small": 10}, scenes_per_video=40)
     ensure_index(database, space)
     with engine_for(database).connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text("ANALYZE"))
     for owner, filters, walks in (
         ("big", nearest.EVERY_SCENE, 1),
         ("big", nearest.SceneFilters(duration_from_s=0), 1),
-        ("big", nearest.SceneFilters(duration_from_s=135), 0),
+        ("big", nearest.SceneFilters(duration_from_s=325), 0),
         ("small", nearest.EVERY_SCENE, 0),
     ):
         with transaction(database) as session, index_scans(session, space) as walked:
