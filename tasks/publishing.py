@@ -33,7 +33,7 @@ NEVER_CACHED: Final[dict[str, Any]] = {
 }
 
 
-@task(name="accept", task_run_name="accept {source.facts.video_codec} {source.facts.duration_s} s", **NEVER_CACHED)
+@task(name="accept", task_run_name="accept {source.facts.video_codec} {source.facts.duration_s:.1f} s", **NEVER_CACHED)
 @of_stage(Stage.VALIDATE)
 def accept(ticket: Ticket, source: ValidatedSource) -> None:
     """Record what validation learned; the video is now processing."""
