@@ -20,7 +20,7 @@ from storage.chunk_media import remove_chunks
 from storage.client import object_store
 from tasks import report
 from tasks.retries import JITTER, STORES, is_transient
-from tasks.stage import entered, of_stage
+from tasks.stage import OfStage, entered
 
 #: Changes of rows are made again in every attempt: after a restore they come back, and nothing is ever "Cached".
 NEVER_CACHED: Final[dict[str, Any]] = {
@@ -34,7 +34,7 @@ NEVER_CACHED: Final[dict[str, Any]] = {
 
 
 @task(name="accept", task_run_name="accept {source.facts.video_codec} {source.facts.duration_s:.1f} s", **NEVER_CACHED)
-@of_stage(Stage.VALIDATE)
+@OfStage(Stage.VALIDATE)
 def accept(ticket: Ticket, source: ValidatedSource) -> None:
     """Record what validation learned; the video is now processing."""
     with transaction(get_settings().database) as session:

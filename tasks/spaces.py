@@ -23,7 +23,7 @@ from storage import keys
 from storage.client import object_store
 from tasks.publishing import NEVER_CACHED, vectors_in
 from tasks.result_store import stored_result
-from tasks.stage import of_stage
+from tasks.stage import OfStage
 
 M = TypeVar("M")
 
@@ -38,7 +38,7 @@ class Published(Value):
 
 
 @task(name="spaces", task_run_name="open spaces", **NEVER_CACHED)
-@of_stage(Stage.EMBED)
+@OfStage(Stage.EMBED)
 def open_spaces(ticket: Ticket) -> list[EncoderSettings]:
     """Make the space of the configured encoder when it is new; say how to load the encoder of every space, ours first.
 

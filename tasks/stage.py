@@ -3,9 +3,11 @@
 import functools
 import inspect
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ContextDecorator, contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 from decimal import Decimal
+from types import TracebackType
 from typing import Any, Final, ParamSpec, TypeVar
 from uuid import UUID
 
@@ -109,17 +111,25 @@ def stage_task(
     return decorate
 
 
-@contextmanager
-def of_stage(stage: Stage) -> Iterator[None]:
-    """Tell an error which stage it ended, be it in the stage or on the way to it; decorates a task's body, too.
+@dataclass(frozen=True)
+class OfStage(ContextDecorator):
+    """Tells an error which stage it ended, be it in the stage or on the way to it; decorates a task's body, too.
 
-    Told on the error itself, because the flow's hooks see the error and not the task.
+    Told on the error itself, because the flow's hooks see the error and not the task. A class and no generator: the
+    tasks that it decorates travel to the workers of a Dask cluster.
     """
-    try:
-        yield
-    except Exception as error:
-        error.add_note(f"{STAGE_NOTE}{stage}")
-        raise
+
+    stage: Stage
+
+    def __enter__(self) -> None:
+        """Begin."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Note the stage on what ended the body; it is raised on."""
+        if isinstance(error, Exception):
+            error.add_note(f"{STAGE_NOTE}{self.stage}")
 
 
 @contextmanager
@@ -138,7 +148,7 @@ def entered(
         entry = ledger.start(session, ticket, stage, fingerprint, flow_run_id(), share)
     token = _entry.set(entry)
     try:
-        with of_stage(stage), bound(video_id=ticket.video_id, run_id=flow_run_id(), stage=stage), full_disk():
+        with OfStage(stage), bound(video_id=ticket.video_id, run_id=flow_run_id(), stage=stage), full_disk():
             yield entry
     except Exception as error:
         error_class, message = describe(error)

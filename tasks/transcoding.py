@@ -25,7 +25,7 @@ from tasks import naming, scratch
 from tasks.outputs import outputs_of
 from tasks.progress import told
 from tasks.retries import JITTER, STORES, is_transient
-from tasks.stage import current_entry, of_stage, stage_task
+from tasks.stage import OfStage, current_entry, stage_task
 
 PLAYLIST_TYPE: Final = "application/vnd.apple.mpegurl"
 
@@ -45,7 +45,7 @@ def chunks_at_once(settings: MediaSettings) -> int:
     retry_jitter_factor=JITTER,
     retry_condition_fn=is_transient,
 )
-@of_stage(Stage.TRANSCODE)
+@OfStage(Stage.TRANSCODE)
 def plan_chunks(ticket: Ticket, source: ValidatedSource) -> tuple[PlannedChunk, ...]:
     """Say which chunks are to be encoded, and to which outputs; none when every output is in the store."""
     settings = get_settings()
