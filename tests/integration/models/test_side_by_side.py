@@ -131,6 +131,7 @@ ADD = (
 DROP = ("drop_colour", "Contract", 'op.drop_column("{table}", "colour")')
 
 
+@pytest.mark.long
 def test_old_and_new_workers_go_on_while_a_column_comes_and_goes(settings: Settings, tmp_path: Path, work):
     present = Release(ROOT)
     added = copied(tmp_path, "added", ADD)
