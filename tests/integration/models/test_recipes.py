@@ -275,13 +275,19 @@ def test_a_failure_is_shown_and_tried_again_and_gone_with_the_next_success(setti
     assert row_of(database, today, SHOTS).produced == 1
 
 
-def test_a_failed_rerun_of_an_indexed_video_shows_in_coverage(settings: Settings):
+def uploaded_and_indexed(settings: Settings) -> UUID:
+    """Give a video that has an object, was published and is up to date."""
     source = SourceVersion(bucket="b", key="k", etag="e", last_modified=BEGIN, size_bytes=1)
     with transaction(settings.database) as session:
         video_id = inbox.record_source(session, source, owner_id=OWNER).video_id
         video = session.get_one(Video, video_id)
         video.status, video.indexed_at = VideoStatus.INDEXED, BEGIN
     publish(settings.database, video_id, Recipes(settings))
+    return video_id
+
+
+def test_a_failed_rerun_of_an_indexed_video_shows_in_coverage(settings: Settings):
+    video_id = uploaded_and_indexed(settings)
     with transaction(settings.database) as session:
         ticket = attempts.begin(session, video_id, None)
         attempts.fail(session, video_id, stage="shots", error_class="E", message="m", attempt=ticket.attempt)
@@ -289,12 +295,7 @@ def test_a_failed_rerun_of_an_indexed_video_shows_in_coverage(settings: Settings
 
 
 def test_a_rejected_rerun_of_an_indexed_video_shows_in_coverage_and_leaves_it_indexed(settings: Settings):
-    source = SourceVersion(bucket="b", key="k", etag="e", last_modified=BEGIN, size_bytes=1)
-    with transaction(settings.database) as session:
-        video_id = inbox.record_source(session, source, owner_id=OWNER).video_id
-        video = session.get_one(Video, video_id)
-        video.status, video.indexed_at = VideoStatus.INDEXED, BEGIN
-    publish(settings.database, video_id, Recipes(settings))
+    video_id = uploaded_and_indexed(settings)
     with transaction(settings.database) as session:
         ticket = attempts.begin(session, video_id, None)
         attempts.reject(session, ticket, "damaged", "It is damaged.", Stage.TRANSCODE)
