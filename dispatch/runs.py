@@ -130,7 +130,12 @@ def reschedule(run_id: UUID, patience_s: float = 0.0) -> bool:
 
 
 def is_still(run_id: UUID, judged: State) -> bool:
-    """Say whether a run is in the very state that was judged: a person may have been faster."""
+    """Say whether a run is in the very state that was judged: a person may have been faster.
+
+    Raises:
+        WorkflowUnavailable: transient.
+        WorkflowRefused: permanent.
+    """
     with prefect_client() as client:
         try:
             now = client.read_flow_run(run_id).state

@@ -6,17 +6,19 @@ from typing import Any, Final
 from uuid import UUID
 
 from prefect.client.schemas.objects import FlowRun, State
+from prefect.context import FlowRunContext
 from prefect.exceptions import Abort
 from prefect.flows import Flow
 from prefect.states import Completed
 
 from core.agreed import REJECTED
-from core.errors import DatabaseUnavailable, InvalidMedia, Superseded
+from core.errors import DatabaseUnavailable, InvalidMedia, Superseded, WorkflowRefused, WorkflowUnavailable
 from core.failures import describe
 from core.logs import bound
 from core.settings import get_settings
 from core.values import Ticket
 from dispatch.failure_page import show_failure
+from dispatch.runs import is_still
 from flows.alive import signs_of_life
 from flows.runner import clear_scratch
 from models import attempts
@@ -81,38 +83,59 @@ def _told_by(ticket: Ticket) -> Iterator[None]:
 
 
 def _is_overtaken(ticket: Ticket) -> bool:
-    owner = _owner(ticket)
+    try:
+        owner = _owner(ticket)
+    except DatabaseUnavailable as error:
+        _abort_unless_ours(ticket, error)
+        return False
     return owner is None or owner.attempt != ticket.attempt
 
 
-def _superseded(ticket: Ticket, error: Superseded) -> State[Any]:
+def _superseded(ticket: Ticket, superseded: Superseded) -> State[Any]:
     """End an attempt that another one has overtaken.
 
     Raises:
         Abort: the other one works for the same run, whose state is no longer this process's to set.
     """
-    owner = _owner(ticket)
-    if owner is not None and owner.flow_run_id == flow_run_id():
-        raise Abort(str(error)) from error
-    return Completed(name="Superseded", message=str(error))
+    try:
+        owner = _owner(ticket)
+    except DatabaseUnavailable as error:
+        _abort_unless_ours(ticket, error)
+    else:
+        if owner is not None and owner.flow_run_id == flow_run_id():
+            raise Abort(str(superseded)) from superseded
+    return Completed(name="Superseded", message=str(superseded))
 
 
 def _owner(ticket: Ticket) -> Video | None:
-    """Give the video as it is now; an outage of the database is waited out.
+    """Give the video as it is now; a short outage of the database is waited out.
 
     Raises:
-        Abort: nobody knows who owns it, so the run's state may be another process's to set. When it is nobody's, the
-            run is found without a process, and resumed.
+        DatabaseUnavailable: a long one is not.
     """
 
     def read() -> Video | None:
         with transaction(get_settings().database) as session:
             return session.get(Video, ticket.video_id)
 
+    return patiently(read)
+
+
+def _abort_unless_ours(ticket: Ticket, unknown: Exception) -> None:
+    """Return when Prefect has the run in the very state in which this process began it: nobody began it again.
+
+    Raises:
+        Abort: it has not, or does not say. When the state is nobody's to set, the run is found without a process, and
+            resumed.
+    """
+    context = FlowRunContext.get()
+    run = context.flow_run if context else None
     try:
-        return patiently(read)
-    except DatabaseUnavailable as error:
-        raise Abort(f"Nobody knows whether attempt {ticket.attempt} was overtaken: {error}") from error
+        if run and run.state and is_still(run.id, run.state):
+            return
+    except (WorkflowUnavailable, WorkflowRefused) as error:
+        unknown = error
+    raise Abort(f"Nobody knows whether attempt {ticket.attempt} was overtaken: {unknown}") from unknown
 
 
 def note_failure(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:  # noqa: ARG001 - Prefect's signature

@@ -15,6 +15,7 @@ from deployments.embedded.store import Access, embedded_store
 from models.migrate import upgrade
 from models.session import engine_for
 from storage.client import ObjectStore, object_store
+from tests.integration.prefect_server import bare_server
 
 TEMPLATE = "dailies"
 EVENT_TOKEN = "a-token-of-one-word"
@@ -40,6 +41,20 @@ def _store() -> Iterator[Access]:
         embedded_store(Path(folder) / "store") as access,
     ):
         yield access
+
+
+@pytest.fixture(scope="session")
+def prefect_folder() -> Iterator[Path]:
+    """Folder of the session's Prefect server, with its database."""
+    with tempfile.TemporaryDirectory(prefix="dailies-test-", ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
+
+
+@pytest.fixture(scope="session")
+def prefect_api(prefect_folder: Path) -> Iterator[str]:
+    """Address of a real Prefect server without a worker, for tests that bring their own runs."""
+    with bare_server(prefect_folder) as api:
+        yield api
 
 
 @pytest.fixture

@@ -1,10 +1,8 @@
 """One live run per video: deliveries, lost acknowledgements, reruns and lost runs in any order, on a real Prefect server."""
 
 import datetime as dt
-import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -28,25 +26,20 @@ from dispatch.settle import settle
 from models import SourceObject, Video, attempts, inbox
 from models.session import transaction
 from models.states import Queue
-from tests.integration.prefect_server import bare_server
 
 NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 ENDS = {"completed": Completed, "failed": Failed, "crashed": Crashed}
 
 
 @pytest.fixture(scope="module")
-def api() -> Iterator[str]:
+def api(prefect_api: str) -> Iterator[str]:
     """A server that knows the ingest deployments and has no worker: runs do what the test says."""
-    with (
-        tempfile.TemporaryDirectory(prefix="dailies-test-", ignore_cleanup_errors=True) as folder,
-        bare_server(Path(folder)) as api,
-        temporary_settings({PREFECT_API_URL: api}),
-    ):
+    with temporary_settings({PREFECT_API_URL: prefect_api}):
         with prefect_client() as client:
             flow = client.create_flow_from_name(INGEST)
             for queue in Queue:
                 client.create_deployment(flow_id=flow, name=str(queue), parameters={})
-        yield api
+        yield prefect_api
 
 
 class Runs(RuleBasedStateMachine):

@@ -2,7 +2,6 @@
 
 import datetime as dt
 import sqlite3
-import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,26 +26,18 @@ from models.reconciling import try_lock
 from models.session import transaction
 from tests.conftest import wait_for
 from tests.integration.models.test_inbox import made
-from tests.integration.prefect_server import bare_server
 
 LONG_AGO_S = 10_000.0
 
 
-@pytest.fixture(scope="module")
-def folder() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="dailies-test-", ignore_cleanup_errors=True) as folder:
-        yield Path(folder)
-
-
-@pytest.fixture(scope="module")
-def _server(folder: Path) -> Iterator[str]:
-    with bare_server(folder) as api:
-        yield api
+@pytest.fixture
+def folder(prefect_folder: Path) -> Path:
+    return prefect_folder
 
 
 @pytest.fixture(autouse=True)
-def _prefect(request: pytest.FixtureRequest) -> Iterator[None]:
-    with temporary_settings({PREFECT_API_URL: request.getfixturevalue("_server")}):
+def _prefect(prefect_api: str) -> Iterator[None]:
+    with temporary_settings({PREFECT_API_URL: prefect_api}):
         yield
 
 

@@ -4,7 +4,6 @@ import os
 import socket
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,20 +27,15 @@ from models import Counter, SourceObject, Video, inbox
 from models.session import transaction
 from service.sweep import settle_runs
 from tests.conftest import wait_for
-from tests.integration.prefect_server import bare_server
 from tests.integration.test_redrive import begun, failed
 
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    with (
-        tempfile.TemporaryDirectory(prefix="dailies-test-", ignore_cleanup_errors=True) as folder,
-        bare_server(Path(folder)) as api,
-        temporary_settings({PREFECT_API_URL: api}),
-    ):
-        yield api
+@pytest.fixture
+def server(prefect_api: str) -> Iterator[str]:
+    with temporary_settings({PREFECT_API_URL: prefect_api}):
+        yield prefect_api
 
 
 def post(api: str, path: str, body: dict[str, Any]) -> Any:
