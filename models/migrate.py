@@ -38,6 +38,9 @@ def upgrade(engine: Engine) -> None:
             if newer := _unknown_revision(connection):
                 logger.warning("the database is of a newer release (revision %s); it stays as it is", newer)
             else:
+                # Alembic would take the transaction that the question opened for its caller's, and hold every
+                # migration's locks until the last one.
+                connection.commit()
                 command.upgrade(config(connection), "head")
             connection.commit()
         finally:

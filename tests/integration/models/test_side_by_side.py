@@ -128,10 +128,16 @@ ADD = (
     "Expand",
     'op.add_column("{table}", sa.Column("colour", sa.Text(), nullable=False, server_default="grey"))',
 )
+BREAK = ("break", "A bug", 'op.execute("SELECT 1 / 0")')
 DROP = ("drop_colour", "Contract", 'op.drop_column("{table}", "colour")')
 
 
-@pytest.mark.long
+def test_each_migration_is_a_transaction_of_its_own(settings: Settings, tmp_path: Path):
+    with pytest.raises(AssertionError, match="division by zero"):
+        copied(tmp_path, "broken", ADD, BREAK).upgrade()
+    assert all("colour" in columns(settings.database, table) for table in TABLES)
+
+
 def test_old_and_new_workers_go_on_while_a_column_comes_and_goes(settings: Settings, tmp_path: Path, work):
     present = Release(ROOT)
     added = copied(tmp_path, "added", ADD)
