@@ -57,9 +57,9 @@ def encoder_of(folder: Path, dtype: str | None) -> CheckpointEncoder:
 
 
 def proxy(path: Path, scenes: int) -> Path:
-    """Moving, noisy pictures as the pipeline's proxies hold them: 398 x 224, 24 per second, a keyframe every 2 s."""
+    """Moving, noisy pictures as the pipeline's proxies hold them: 398 x 224, 24 per second."""
     film = f"testsrc2=size=398x224:rate=24:duration={scenes * SCENE_S},noise=alls=4:allf=t"
-    keys = ["-g", "48", "-pix_fmt", "yuv420p", "-movflags", "+faststart"]
+    keys = ["-g", "100000", "-pix_fmt", "yuv420p", "-movflags", "+faststart"]
     argv = [
         str(find_tools(MediaSettings()).ffmpeg),
         "-v",

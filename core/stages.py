@@ -36,7 +36,7 @@ STAGE_VERSION: Final[dict[Stage, int]] = {
     Stage.TRANSCODE: 2,
     Stage.SHOTS: 1,
     Stage.STILLS: 3,
-    Stage.EMBED: 3,
+    Stage.EMBED: 4,
     Stage.PUBLISH: 1,
 }
 

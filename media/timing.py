@@ -1,7 +1,7 @@
 """When each picture of a file of ours is shown: exact, from its boxes, without a decoder."""
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
 from itertools import pairwise
@@ -35,11 +35,13 @@ class FrameTimes:
     Attributes:
         pts: (frames,) ticks; seconds are `pts * time_base`.
         last: ticks that the last picture is shown.
+        keys: numbers of the pictures that decode without another one, ascending; empty where the boxes do not say.
     """
 
     pts: NDArray[np.int64]
     last: int
     time_base: Fraction
+    keys: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
 
     def __len__(self) -> int:
         return len(self.pts)
@@ -102,16 +104,19 @@ def frame_times(path: Path) -> FrameTimes:
             raise EncoderRejected(f"{path.name} has no video track")
         scale = _time_scale(file, track)
         fragments = [b for b in top if b.kind == "moof"]
+        keys = np.zeros(0, np.int64)
         if fragments:
             starts, durations = _fragmented(file, moov, fragments, _track_id(file, track))
         else:
             starts, durations = _tabled(file, track)
+            keys = _sync_samples(file, track, len(starts))
         if not len(starts):
             raise EncoderRejected(f"{path.name} has no pictures")
         starts = starts + _edit_shift(file, moov, track, scale)
     order = np.argsort(starts, kind="stable")
+    shown = np.flatnonzero(np.isin(order, keys))
     # A picture that lasts no time at all cannot be part of a scene.
-    return FrameTimes(starts[order], max(1, int(durations[order[-1]])), Fraction(1, scale))
+    return FrameTimes(starts[order], max(1, int(durations[order[-1]])), Fraction(1, scale), shown)
 
 
 @dataclass(frozen=True)
@@ -210,6 +215,12 @@ def _tabled(file: BinaryIO, track: Box) -> tuple[NDArray[np.int64], NDArray[np.i
         shifts = np.frombuffer(offsets[1], ">i4", offset=4).reshape(-1, 2)[:, 1].astype(np.int64)
         starts = starts + np.repeat(shifts, rows[:, 0].astype(np.int64))
     return starts, durations
+
+
+def _sync_samples(file: BinaryIO, track: Box, samples: int) -> NDArray[np.int64]:
+    """Give the numbers of the samples that decode alone, in the order of the file: all of them where no box says."""
+    found = _full_box(file, track, "mdia", "minf", "stbl", "stss")
+    return np.frombuffer(found[1], ">u4", offset=4).astype(np.int64) - 1 if found else np.arange(samples)
 
 
 def _edit_shift(file: BinaryIO, moov: Box, track: Box, scale: int) -> int:

@@ -16,6 +16,7 @@ from media.scenes import scenes_from
 from media.shots import detect_shots
 from media.stills import clock, contact_sheet, posters
 from media.storyboard import storyboard
+from media.timing import frame_times
 from media.validation import inspect
 from tests.media.conftest import H264, make_all
 
@@ -150,6 +151,39 @@ def test_a_dark_part_of_a_scene_has_no_say_in_what_it_shows(make, proxy_of, tool
     [(pictures, owners)] = telling_frames(proxy, scenes, 4, tools)
     assert owners.tolist() == [0, 1, 1, 1, 1]
     assert not is_blank(pictures[0])
+
+
+def numbered(make, name: str, *options: str) -> Path:
+    """Make a film of 6 s, 150 pictures, each as bright as its number says."""
+    grey = "color=gray:r=25:s=160x90:d=6,geq=lum='66+N':cb=128:cr=128,drawbox=w=80:h=90:color=black:t=fill"
+    return make(name, "-f", "lavfi", "-i", grey, *H264, *options)
+
+
+def numbers(pictures: np.ndarray) -> list[int]:
+    """Read what numbered pictures show; an encoder may miss by a few."""
+    return [round(float(picture[:, 100:].mean()) * 219 / 255) - 50 for picture in pictures]
+
+
+def test_what_a_scene_shows_is_told_by_keyframes_of_our_proxies(make, proxy_of, tools):
+    proxy = proxy_of(numbered(make, "numbered.mp4", "-crf", "1"))
+    keys = frame_times(proxy).keys
+    assert keys.tolist() == [0, 13, 25, 38, 50, 63, 75, 88, 100, 113, 125, 138]
+    [(pictures, owners)] = telling_frames(proxy, [scene(0, 0, 4), scene(1, 4, 4.6), scene(2, 4.6, 6)], 4, tools)
+    assert owners.tolist() == [0] * 4 + [1] * 2 + [2] * 2
+    assert numbers(pictures) == pytest.approx([13, 38, 63, 88, 100, 113, 125, 138], abs=3)
+
+
+def test_a_proxy_with_few_keyframes_or_boxes_without_them_tells_as_much(make, tools, tmp_path):
+    """Proxies of earlier releases have one every two seconds."""
+    sparse = numbered(make, "sparse.mp4", "-g", "50", "-bf", "0", "-sc_threshold", "0")
+    assert frame_times(sparse).keys.tolist() == [0, 50, 100]
+    every = numbered(make, "every.mp4", "-g", "1")
+    assert frame_times(every).keys.tolist() == list(range(150))
+    fragments = numbered(make, "fragments.mp4", "-g", "5", "-movflags", "+frag_keyframe+empty_moov")
+    for proxy in (sparse, every, fragments):
+        [(pictures, owners)] = telling_frames(proxy, [scene(0, 0, 4), scene(1, 4, 6)], 4, tools)
+        assert owners.tolist() == [0] * 4 + [1] * 4
+        assert numbers(pictures) == pytest.approx([12, 37, 62, 87, 106, 118, 131, 143], abs=3)
 
 
 def test_every_scene_gets_a_poster_and_a_place_on_the_sheet(three_shots, proxy_of, tools, tmp_path):
