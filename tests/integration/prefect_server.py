@@ -1,14 +1,17 @@
 """A bare Prefect server in a process of its own: its database is a file that is thrown away."""
 
+import datetime as dt
 import json
 import os
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from uuid import UUID
 
 import httpx
 
@@ -61,6 +64,20 @@ def _wait(api: str, server: "subprocess.Popen[bytes]", log: Path) -> None:
             break
         time.sleep(0.2)
     raise AssertionError(f"the Prefect server did not start: {log.read_text()[-2000:]}")
+
+
+def ago(seconds: float) -> dt.datetime:
+    """Give the moment so long ago."""
+    return dt.datetime.now(dt.UTC) - dt.timedelta(seconds=seconds)
+
+
+def entered(folder: Path, run_id: UUID, seconds_ago: float) -> None:
+    """Let the run have been in its state for so long: the server stamps states by its own clock."""
+    at = f"{ago(seconds_ago):%Y-%m-%d %H:%M:%S.%f}"
+    with sqlite3.connect(folder / "prefect.db", timeout=30) as server:
+        newest = "SELECT state_id FROM flow_run WHERE id = ?"
+        changed = server.execute(f"UPDATE flow_run_state SET timestamp = ? WHERE id = ({newest})", (at, str(run_id)))
+        assert changed.rowcount == 1
 
 
 def run(api: str, *arguments: str, **settings: str) -> str:

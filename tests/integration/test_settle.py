@@ -1,7 +1,6 @@
 """Settle believes signs of life before what Prefect concludes from silence, against a real Prefect server."""
 
 import datetime as dt
-import sqlite3
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,6 +25,7 @@ from models.reconciling import try_lock
 from models.session import transaction
 from tests.conftest import wait_for
 from tests.integration.models.test_inbox import made
+from tests.integration.prefect_server import ago, entered
 
 LONG_AGO_S = 10_000.0
 
@@ -44,10 +44,6 @@ def _prefect(prefect_api: str) -> Iterator[None]:
 @flow(name=INGEST)
 def nothing() -> None:
     """Stand for a flow: these runs are never started."""
-
-
-def ago(seconds: float) -> dt.datetime:
-    return dt.datetime.now(dt.UTC) - dt.timedelta(seconds=seconds)
 
 
 def at_work(settings: Settings, state: State) -> Ticket:
@@ -72,15 +68,6 @@ def run_of(settings: Settings, ticket: Ticket) -> UUID:
         run_id = session.get_one(Video, ticket.video_id).flow_run_id
     assert run_id is not None
     return run_id
-
-
-def entered(folder: Path, run_id: UUID, seconds_ago: float) -> None:
-    """Let the run have been in its state for so long: the server stamps states by its own clock."""
-    at = f"{ago(seconds_ago):%Y-%m-%d %H:%M:%S.%f}"
-    with sqlite3.connect(folder / "prefect.db", timeout=30) as server:
-        newest = "SELECT state_id FROM flow_run WHERE id = ?"
-        changed = server.execute(f"UPDATE flow_run_state SET timestamp = ? WHERE id = ({newest})", (at, str(run_id)))
-        assert changed.rowcount == 1
 
 
 def state_type(settings: Settings, ticket: Ticket) -> StateType:

@@ -27,9 +27,11 @@ from models import Counter, SourceObject, Video, inbox
 from models.session import transaction
 from service.sweep import settle_runs
 from tests.conftest import wait_for
+from tests.integration.prefect_server import ago, entered
 from tests.integration.test_redrive import begun, failed
 
 ROOT = Path(__file__).parents[2]
+LONG_AGO_S = 10_000.0
 
 
 @pytest.fixture
@@ -72,11 +74,16 @@ def test_a_crashed_run_that_the_service_resumes_is_one_recovery(server: str, set
     assert counters(settings)["recovered_resumed"] == 1, "nothing is counted twice"
 
 
-def test_a_failed_run_that_nobody_noted_and_its_redrive_are_counted_apart(server: str, settings: Settings):
+def test_a_failed_run_that_nobody_noted_and_its_redrive_are_counted_apart(
+    server: str, settings: Settings, prefect_folder: Path
+):
     noted, unnoted = failed(settings.database, "x"), begun(settings.database)
     of_run(settings, noted, a_run(server, "FAILED"))
-    of_run(settings, unnoted, a_run(server, "FAILED"))
-    wait_for(lambda: settle(settings)[Action.FAIL], "the run ended a while ago", 60)
+    of_run(settings, unnoted, run_id := a_run(server, "FAILED"))
+    entered(prefect_folder, run_id, LONG_AGO_S)
+    with transaction(settings.database) as session:
+        session.get_one(Video, unnoted).alive_at = ago(LONG_AGO_S)
+    assert settle(settings)[Action.FAIL] == 1
     assert counters(settings) == {"recovered_failed": 1}
     redrive(settings, per_minute=600)
     assert advance(settings) == 1
