@@ -26,6 +26,8 @@ _BLURRED: Final = 3.0
 _FIRST_CHOICE, _SECOND_CHOICE = 0.5, 0.85
 #: Keyframes stand for a scene where there are so many a second at least; proxies of earlier releases have fewer.
 _KEYS_PER_S: Final = 1.0
+#: Neither read nor decoded are the others; threads would cost more than these few pictures gain by them.
+_KEYFRAMES_ALONE: Final = ("-threads", "1", "-discard", "nokey", "-skip_frame", "nokey")
 #: Seconds before the first wanted picture at which decoding may begin.
 _SEEK_MARGIN_S: Final = 0.1
 
@@ -97,7 +99,7 @@ def frames_at(proxy: Path, times: FrameTimes, indexes: Sequence[int], tools: Too
     width, height = picture_size(proxy)
     wanted = _any_of([f"eq(pts,{times.pts[index]})" for index in indexes])
     seek_s = max(0.0, float(times.at(indexes[0])) - _SEEK_MARGIN_S)
-    alone = ["-skip_frame", "nokey"] if np.isin(indexes, times.keys).all() else []
+    alone = _KEYFRAMES_ALONE if np.isin(indexes, times.keys).all() else ()
     args = [*alone, "-ss", f"{seek_s:.6f}", "-copyts", *own_input_args(proxy), "-frames:v", str(len(indexes))]
     pieces = list(_decoded(args, f"select='{wanted}'", width, height, "rgb24", tools))
     pictures = np.concatenate([np.zeros((0, height, width, 3), np.uint8), *pieces])
