@@ -26,7 +26,7 @@ from encoders.checkpoint import CheckpointEncoder
 from encoders.checkpoint_files import read_checkpoint
 from encoders.device import device_for, dtype_for
 from encoders.scenes import embed
-from media.frames import telling_frames
+from media.telling import telling_frames
 from media.tools import find_tools
 from media.transcode import proxy_args
 

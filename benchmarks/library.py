@@ -17,9 +17,9 @@ from core.values import seconds
 from encoders.load import load
 from encoders.protocol import Vectors
 from encoders.scenes import embed
-from media.frames import telling_frames
 from media.scenes import scenes_from
 from media.shots import detect_shots
+from media.telling import telling_frames
 from media.timing import frame_times
 from media.tools import Tools, find_tools
 from models.nearest import SceneHit

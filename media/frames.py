@@ -20,34 +20,17 @@ SCENES_PER_BATCH: Final = 16
 _FRAMES_PER_READ: Final = 256
 #: A picture whose brightness varies less than this (of 255) shows nothing: black, white or fog.
 _BLANK_SPREAD: Final = 6.0
-#: A picture is blurred beside another of its share that is this many times as sharp: a cut apart, focus, motion.
-_BLURRED: Final = 3.0
+#: A picture is blurred beside another of its share that is this many times as sharp, or as many bytes: a cut apart,
+#: focus, motion.
+BLURRED: Final = 3.0
 #: Where in its share of the scene a picture is looked for, and where else when that one is blank or blurred.
 _FIRST_CHOICE, _SECOND_CHOICE = 0.5, 0.85
-#: Keyframes stand for a scene where there are so many a second at least; proxies of earlier releases have fewer.
-_KEYS_PER_S: Final = 1.0
 #: Neither read nor decoded are the others; threads would cost more than these few pictures gain by them.
 _KEYFRAMES_ALONE: Final = ("-threads", "1", "-discard", "nokey", "-skip_frame", "nokey")
 #: Seconds before the first wanted picture at which decoding may begin.
 _SEEK_MARGIN_S: Final = 0.1
 
 Frames = NDArray[np.uint8]
-
-
-def telling_frames(
-    proxy: Path, scenes: Sequence[Scene], per_scene: int, tools: Tools, *, scenes_per_batch: int = SCENES_PER_BATCH
-) -> Iterator[tuple[Frames, NDArray[np.int64]]]:
-    """Give the pictures that say what a scene shows: blank ones only where all of a scene are; see scene_frames.
-
-    They are keyframes where the proxy has enough of them, so that nothing in between is decoded.
-    """
-    times = frame_times(proxy)
-    for first in range(0, len(scenes), scenes_per_batch):
-        batch = scenes[first : first + scenes_per_batch]
-        pictures, owners = batch_frames(proxy, times, batch, per_scene, tools, prefer_keys=True)
-        shows = np.array([not is_blank(picture) for picture in pictures], bool)
-        kept = shows | ~np.isin(owners, owners[shows])
-        yield pictures[kept], owners[kept]
 
 
 def scene_frames(
@@ -69,20 +52,10 @@ def scene_frames(
 
 
 def batch_frames(
-    proxy: Path,
-    times: FrameTimes,
-    scenes: Sequence[Scene],
-    per_scene: int,
-    tools: Tools,
-    *,
-    prefer_keys: bool = False,
+    proxy: Path, times: FrameTimes, scenes: Sequence[Scene], per_scene: int, tools: Tools
 ) -> tuple[Frames, NDArray[np.int64]]:
-    """Give the pictures of some neighbouring scenes; see scene_frames, and telling_frames for `prefer_keys`."""
-    slots = [
-        (scene.index, choices)
-        for scene in scenes
-        for choices in _choices(_numbers(times, scene, prefer_keys=prefer_keys), per_scene)
-    ]
+    """Give the pictures of some neighbouring scenes; see scene_frames."""
+    slots = [(scene.index, choices) for scene in scenes for choices in _choices(times, scene, per_scene)]
     wanted = sorted({frame for _, choices in slots for frame in choices})
     pictures = frames_at(proxy, times, wanted, tools)
     place = {frame: row for row, frame in enumerate(wanted)}
@@ -136,22 +109,20 @@ def _decoded(
         process.finish()
 
 
-def _numbers(times: FrameTimes, scene: Scene, *, prefer_keys: bool) -> NDArray[np.int64]:
-    """Give the numbers of a scene's pictures, at least one; of its keyframes alone where they are preferred and enough."""
+def picture_numbers(times: FrameTimes, scene: Scene) -> tuple[int, int]:
+    """Give the numbers of a scene's pictures, half-open, one at least."""
     first = shown_at(times, int(scene.start_s * 1_000_000))
-    end = max(first + 1, int(np.searchsorted(times.microseconds, int(scene.end_s * 1_000_000))))
-    keys = times.keys[slice(*np.searchsorted(times.keys, (first, end)))]
-    enough = len(keys) and len(keys) >= _KEYS_PER_S * float(scene.end_s - scene.start_s)
-    return keys if prefer_keys and enough else np.arange(first, end)
+    return first, max(first + 1, int(np.searchsorted(times.microseconds, int(scene.end_s * 1_000_000))))
 
 
-def _choices(numbers: NDArray[np.int64], per_scene: int) -> list[list[int]]:
-    """Give, for each picture wanted of a scene, the numbers of those to choose it from, best first."""
-    count = len(numbers)
+def _choices(times: FrameTimes, scene: Scene, per_scene: int) -> list[list[int]]:
+    """Give, for each picture wanted of a scene, the numbers of the frames to choose it from, best first."""
+    first, end = picture_numbers(times, scene)
+    count = end - first
     wanted = min(per_scene, count)
 
     def number(slot: int, part: float) -> int:
-        return int(numbers[min(count - 1, int((slot + part) * count / wanted))])
+        return first + min(count - 1, int((slot + part) * count / wanted))
 
     return [list(dict.fromkeys((number(s, _FIRST_CHOICE), number(s, _SECOND_CHOICE)))) for s in range(wanted)]
 
@@ -193,4 +164,4 @@ def _best(pictures: Frames, rows: Sequence[int]) -> int:
     if not showing:
         return max(rows, key=lambda row: spread(pictures[row]))
     sharp = {row: sharpness(pictures[row]) for row in showing} if len(showing) > 1 else {}
-    return next(row for row in showing if not sharp or sharp[row] * _BLURRED >= max(sharp.values()))
+    return next(row for row in showing if not sharp or sharp[row] * BLURRED >= max(sharp.values()))

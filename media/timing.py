@@ -28,6 +28,10 @@ _STEADY: Final = Fraction(11, 10)
 _RATE_DIGITS: Final = Decimal("0.001")
 
 
+def _none() -> NDArray[np.int64]:
+    return np.zeros(0, np.int64)
+
+
 @dataclass(frozen=True)
 class FrameTimes:
     """Presentation times of the video track, ascending.
@@ -36,12 +40,14 @@ class FrameTimes:
         pts: (frames,) ticks; seconds are `pts * time_base`.
         last: ticks that the last picture is shown.
         keys: numbers of the pictures that decode without another one, ascending; empty where the boxes do not say.
+        key_bytes: (keys,) how many bytes each of these takes.
     """
 
     pts: NDArray[np.int64]
     last: int
     time_base: Fraction
-    keys: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    keys: NDArray[np.int64] = field(default_factory=_none)
+    key_bytes: NDArray[np.int64] = field(default_factory=_none)
 
     def __len__(self) -> int:
         return len(self.pts)
@@ -104,19 +110,20 @@ def frame_times(path: Path) -> FrameTimes:
             raise EncoderRejected(f"{path.name} has no video track")
         scale = _time_scale(file, track)
         fragments = [b for b in top if b.kind == "moof"]
-        keys = np.zeros(0, np.int64)
+        sizes = _none()
         if fragments:
             starts, durations = _fragmented(file, moov, fragments, _track_id(file, track))
         else:
             starts, durations = _tabled(file, track)
-            keys = _sync_samples(file, track, len(starts))
+            sizes = _sync_sizes(file, track, len(starts))
         if not len(starts):
             raise EncoderRejected(f"{path.name} has no pictures")
         starts = starts + _edit_shift(file, moov, track, scale)
     order = np.argsort(starts, kind="stable")
-    shown = np.flatnonzero(np.isin(order, keys))
+    keys = np.flatnonzero(sizes[order]) if len(sizes) else sizes
+    key_bytes = sizes[order][keys] if len(sizes) else sizes
     # A picture that lasts no time at all cannot be part of a scene.
-    return FrameTimes(starts[order], max(1, int(durations[order[-1]])), Fraction(1, scale), shown)
+    return FrameTimes(starts[order], max(1, int(durations[order[-1]])), Fraction(1, scale), keys, key_bytes)
 
 
 @dataclass(frozen=True)
@@ -217,10 +224,17 @@ def _tabled(file: BinaryIO, track: Box) -> tuple[NDArray[np.int64], NDArray[np.i
     return starts, durations
 
 
-def _sync_samples(file: BinaryIO, track: Box, samples: int) -> NDArray[np.int64]:
-    """Give the numbers of the samples that decode alone, in the order of the file: all of them where no box says."""
+def _sync_sizes(file: BinaryIO, track: Box, samples: int) -> NDArray[np.int64]:
+    """Give the bytes of each sample that decodes alone, 0 for the others, in the order of the file."""
+    _, body = _need(_full_box(file, track, "mdia", "minf", "stbl", "stsz"), "stsz")
+    each = struct.unpack_from(">I", body)[0]
+    sizes = np.full(samples, each) if each else np.frombuffer(body, ">u4", offset=8).astype(np.int64)
     found = _full_box(file, track, "mdia", "minf", "stbl", "stss")
-    return np.frombuffer(found[1], ">u4", offset=4).astype(np.int64) - 1 if found else np.arange(samples)
+    if found:  # where it is missing, all of them do
+        others = np.ones(samples, bool)
+        others[np.frombuffer(found[1], ">u4", offset=4).astype(np.int64) - 1] = False
+        sizes[others] = 0
+    return sizes
 
 
 def _edit_shift(file: BinaryIO, moov: Box, track: Box, scale: int) -> int:

@@ -12,11 +12,11 @@ from core.stages import Stage
 from core.values import DetectedShots, Embedded, Stills, StoredFile, Ticket, Transcoded
 from encoders.catalog import spec_for
 from media import stills as still_images
-from media.frames import telling_frames
 from media.likeness import continued_starts
 from media.scenes import scenes_from
 from media.shots import detect_shots as find_shots
 from media.storyboard import storyboard
+from media.telling import telling_frames
 from media.tools import find_tools
 from storage import keys
 from storage.client import object_store

@@ -10,12 +10,13 @@ from PIL import Image
 from core.errors import MissingDependency
 from core.settings import MediaSettings, ShotSettings, StillSettings
 from core.values import CutKind, Scene, Shot
-from media.frames import is_blank, scene_frames, sharpness, telling_frames
+from media.frames import is_blank, scene_frames, sharpness
 from media.likeness import continued_starts
 from media.scenes import scenes_from
 from media.shots import detect_shots
 from media.stills import clock, contact_sheet, posters
 from media.storyboard import storyboard
+from media.telling import telling_frames
 from media.timing import frame_times
 from media.validation import inspect
 from tests.media.conftest import H264, make_all
@@ -171,6 +172,15 @@ def test_what_a_scene_shows_is_told_by_keyframes_of_our_proxies(make, proxy_of, 
     [(pictures, owners)] = telling_frames(proxy, [scene(0, 0, 4), scene(1, 4, 4.6), scene(2, 4.6, 6)], 4, tools)
     assert owners.tolist() == [0] * 4 + [1] * 2 + [2] * 2
     assert numbers(pictures) == pytest.approx([13, 38, 63, 88, 100, 113, 125, 138], abs=3)
+
+
+def test_a_keyframe_of_few_bytes_is_passed_over_for_one_that_shows_something(make, proxy_of, tools):
+    """Black until 1.3 s of 2.5 s: the keyframe in the middle shows nothing."""
+    film = "color=black:r=10:s=320x180:d=1.3[a];testsrc2=r=10:s=320x180:d=1.2[b];[a][b]concat=n=2"
+    proxy = proxy_of(make("late.mp4", "-f", "lavfi", "-i", film, *H264))
+    [(pictures, _)] = telling_frames(proxy, [scene(0, 0, 2.5)], 1, tools)
+    assert len(pictures) == 1
+    assert not is_blank(pictures[0])
 
 
 def test_a_proxy_with_few_keyframes_or_boxes_without_them_tells_as_much(make, tools, tmp_path):
