@@ -28,7 +28,7 @@ from encoders.device import device_for, dtype_for
 from encoders.scenes import embed
 from media.telling import telling_frames
 from media.tools import find_tools
-from media.transcode import proxy_args
+from media.transcode import PROXY_KEYFRAMES_S, proxy_args, video_args
 
 SCENE_S, SHORT, LONG = 5, 24, 96
 ROUNDS = 5
@@ -58,10 +58,11 @@ def encoder_of(folder: Path, dtype: str | None) -> CheckpointEncoder:
 
 def proxy(path: Path, scenes: int) -> Path:
     """Moving, noisy pictures as the pipeline's proxies hold them: 398 x 224, 24 per second."""
+    tools = find_tools(MediaSettings())
     film = f"testsrc2=size=398x224:rate=24:duration={scenes * SCENE_S},noise=alls=4:allf=t"
-    keys = ["-g", "100000", "-pix_fmt", "yuv420p", "-movflags", "+faststart"]
+    keys = [*video_args(tools, PROXY_KEYFRAMES_S), "-pix_fmt", "yuv420p", "-movflags", "+faststart"]
     argv = [
-        str(find_tools(MediaSettings()).ffmpeg),
+        str(tools.ffmpeg),
         "-v",
         "error",
         "-f",

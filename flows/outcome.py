@@ -122,11 +122,11 @@ def _owner(ticket: Ticket) -> Video | None:
 
 
 def _abort_unless_ours(ticket: Ticket, unknown: Exception) -> None:
-    """Return when Prefect has the run in the very state in which this process began it: nobody began it again.
+    """Return when Prefect has the run in the very state that it had when the flow was entered: nobody began it again.
 
     Raises:
-        Abort: it has not, or does not say. When the state is nobody's to set, the run is found without a process, and
-            resumed.
+        Abort: it has not, or does not answer: often its database is away with ours. The run is then found without a
+            process, and resumed.
     """
     context = FlowRunContext.get()
     run = context.flow_run if context else None

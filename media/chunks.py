@@ -27,6 +27,7 @@ from media.timing import FrameTimes, frame_times
 from media.tools import Tools
 from media.transcode import (
     PROXY,
+    PROXY_KEYFRAMES_S,
     TIME_SCALE,
     count_losses,
     on_frames,
@@ -205,13 +206,13 @@ def chunk_args(
         until_s=_span(facts, chunk)[1],
     )
     args = [*source_args(source, limits, tools, seek_s=seek_s), "-filter_complex", graph]
-    common = video_args(settings, tools)
+    of_rung, of_proxy = (video_args(tools, each_s) for each_s in (settings.segment_s, PROXY_KEYFRAMES_S))
     muxing = ["-movflags", _PIECE_FLAGS, "-avoid_negative_ts", "disabled"]
     muxing += ["-video_track_timescale", str(TIME_SCALE), "-f", "mp4"]
     for index, rung in enumerate(rungs):
-        args += ["-map", f"[v{index}]", *common, *rung_args(rung, settings), *muxing, f"{rung.name}.mp4"]
+        args += ["-map", f"[v{index}]", *of_rung, *rung_args(rung, settings), *muxing, f"{rung.name}.mp4"]
     if with_proxy:
-        args += ["-map", f"[v{len(rungs)}]", *common, *proxy_args(), *muxing, f"{PROXY}.mp4"]
+        args += ["-map", f"[v{len(rungs)}]", *of_proxy, *proxy_args(), *muxing, f"{PROXY}.mp4"]
     return args
 
 

@@ -20,9 +20,8 @@ SCENES_PER_BATCH: Final = 16
 _FRAMES_PER_READ: Final = 256
 #: A picture whose brightness varies less than this (of 255) shows nothing: black, white or fog.
 _BLANK_SPREAD: Final = 6.0
-#: A picture is blurred beside another of its share that is this many times as sharp, or as many bytes: a cut apart,
-#: focus, motion.
-BLURRED: Final = 3.0
+#: A picture is blurred beside another of its share that is this many times as sharp: a cut apart, focus, motion.
+_BLURRED: Final = 3.0
 #: Where in its share of the scene a picture is looked for, and where else when that one is blank or blurred.
 _FIRST_CHOICE, _SECOND_CHOICE = 0.5, 0.85
 #: Neither read nor decoded are the others; threads would cost more than these few pictures gain by them.
@@ -72,7 +71,7 @@ def frames_at(proxy: Path, times: FrameTimes, indexes: Sequence[int], tools: Too
     width, height = picture_size(proxy)
     wanted = _any_of([f"eq(pts,{times.pts[index]})" for index in indexes])
     seek_s = max(0.0, float(times.at(indexes[0])) - _SEEK_MARGIN_S)
-    alone = _KEYFRAMES_ALONE if np.isin(indexes, times.keys).all() else ()
+    alone = _KEYFRAMES_ALONE if np.isin(indexes, times.keyframes).all() else ()
     args = [*alone, "-ss", f"{seek_s:.6f}", "-copyts", *own_input_args(proxy), "-frames:v", str(len(indexes))]
     pieces = list(_decoded(args, f"select='{wanted}'", width, height, "rgb24", tools))
     pictures = np.concatenate([np.zeros((0, height, width, 3), np.uint8), *pieces])
@@ -164,4 +163,4 @@ def _best(pictures: Frames, rows: Sequence[int]) -> int:
     if not showing:
         return max(rows, key=lambda row: spread(pictures[row]))
     sharp = {row: sharpness(pictures[row]) for row in showing} if len(showing) > 1 else {}
-    return next(row for row in showing if not sharp or sharp[row] * BLURRED >= max(sharp.values()))
+    return next(row for row in showing if not sharp or sharp[row] * _BLURRED >= max(sharp.values()))

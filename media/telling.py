@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from core.values import Scene
 from media.frames import (
-    BLURRED,
     SCENES_PER_BATCH,
     Frames,
     batch_frames,
@@ -23,10 +22,12 @@ from media.tools import Tools
 
 #: Scenes whose pictures are held at once, where each is decoded alone and none beside it to choose from.
 KEYED_SCENES_PER_BATCH: Final = 2 * SCENES_PER_BATCH
+#: A keyframe says little beside others of its share that take so many times its bytes: at one quality, bytes are detail.
+_POOR: Final = 3
+#: Of these, the standard is what so many in a hundred do not exceed: one that is busier than all others sets none.
+_STANDARD_PERCENT: Final = 75
 #: Bytes that say nothing of a picture: what an encoder writes about itself into the first one of each chunk.
 _HEADER_BYTES: Final = 1024
-#: Keyframes stand for a scene where there are so many a second at least; proxies of earlier releases have fewer.
-_KEYS_PER_S: Final = 1.0
 
 
 def telling_frames(
@@ -37,11 +38,11 @@ def telling_frames(
     They are keyframes where the proxy has enough of them: what lies in between is not even read.
     """
     times = frame_times(proxy)
-    for has_keys, some in groupby(scenes, lambda scene: _keys(times, scene) is not None):
-        run, at_once = list(some), KEYED_SCENES_PER_BATCH if has_keys else SCENES_PER_BATCH
-        for first in range(0, len(run), at_once):
-            batch = run[first : first + at_once]
-            pictures, owners = (_key_frames if has_keys else batch_frames)(proxy, times, batch, per_scene, tools)
+    for has_enough, group in groupby(scenes, lambda scene: len(_keyframes_of(times, scene, per_scene)) > 0):
+        alike, at_once = list(group), KEYED_SCENES_PER_BATCH if has_enough else SCENES_PER_BATCH
+        for first in range(0, len(alike), at_once):
+            batch = alike[first : first + at_once]
+            pictures, owners = (_key_frames if has_enough else batch_frames)(proxy, times, batch, per_scene, tools)
             shows = np.array([not is_blank(picture) for picture in pictures], bool)
             kept = shows | ~np.isin(owners, owners[shows])
             yield pictures[kept], owners[kept]
@@ -57,22 +58,21 @@ def _key_frames(
     return pictures[np.searchsorted(numbers, [key for _, key in chosen])], np.array([i for i, _ in chosen], np.int64)
 
 
-def _keys(times: FrameTimes, scene: Scene) -> slice | None:
-    """Say which of the keyframes are a scene's; None where they are too few to stand for it."""
-    first, end = np.searchsorted(times.keys, picture_numbers(times, scene))
-    enough = max(1.0, _KEYS_PER_S * float(scene.end_s - scene.start_s))
-    return slice(int(first), int(end)) if end - first >= enough else None
+def _keyframes_of(times: FrameTimes, scene: Scene, per_scene: int) -> NDArray[np.int64]:
+    """Give the places, among all keyframes, of those of a scene; none where they are fewer than the pictures wanted."""
+    first, end = picture_numbers(times, scene)
+    begin, until = np.searchsorted(times.keyframes, (first, end))
+    return np.arange(begin, until if until - begin >= min(per_scene, end - first) else begin)
 
 
 def _telling_keys(times: FrameTimes, scene: Scene, per_scene: int) -> list[int]:
-    """Give the numbers of keyframes spread over a scene that has enough of them.
-
-    At one quality, bytes are detail: one that takes few beside another of its share is blank or blurred.
-    """
-    place = _keys(times, scene)
+    """Give the numbers of keyframes spread over a scene that has enough: of each share the middle one, or its like."""
     chosen = []
-    for share in np.array_split(np.arange(len(times.keys))[place], min(per_scene, len(times.keys[place]))):
-        middle, richest = share[len(share) // 2], share[times.key_bytes[share].argmax()]
-        is_poor = (times.key_bytes[middle] + _HEADER_BYTES) * BLURRED < times.key_bytes[richest]
-        chosen.append(int(times.keys[richest if is_poor else middle]))
+    for share in np.array_split(_keyframes_of(times, scene, per_scene), per_scene):
+        if not len(share):
+            continue
+        sizes = times.keyframe_bytes[share]
+        standard = np.percentile(sizes, _STANDARD_PERCENT, method="higher")
+        telling = share[sizes * _POOR >= standard - _HEADER_BYTES]
+        chosen.append(int(times.keyframes[telling[np.abs(telling - share[len(share) // 2]).argmin()]]))
     return chosen

@@ -4,6 +4,7 @@ import struct
 from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -39,15 +40,15 @@ class FrameTimes:
     Attributes:
         pts: (frames,) ticks; seconds are `pts * time_base`.
         last: ticks that the last picture is shown.
-        keys: numbers of the pictures that decode without another one, ascending; empty where the boxes do not say.
-        key_bytes: (keys,) how many bytes each of these takes.
+        keyframes: numbers of the pictures that decode without another one, ascending; empty where the boxes do not say.
+        keyframe_bytes: (keyframes,) how many bytes each of these takes.
     """
 
     pts: NDArray[np.int64]
     last: int
     time_base: Fraction
-    keys: NDArray[np.int64] = field(default_factory=_none)
-    key_bytes: NDArray[np.int64] = field(default_factory=_none)
+    keyframes: NDArray[np.int64] = field(default_factory=_none)
+    keyframe_bytes: NDArray[np.int64] = field(default_factory=_none)
 
     def __len__(self) -> int:
         return len(self.pts)
@@ -80,7 +81,7 @@ class FrameTimes:
         offsets: NDArray[np.int64] = self.pts - self.pts[0]
         return offsets.astype(np.float64) * float(self.time_base)
 
-    @property
+    @cached_property
     def microseconds(self) -> NDArray[np.int64]:
         """Whole microseconds since the first picture, the resolution that scenes are kept in."""
         scaled: NDArray[np.int64] = (self.pts - self.pts[0]) * (1_000_000 * self.time_base.numerator)

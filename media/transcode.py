@@ -21,8 +21,8 @@ from media.tools import Tools
 #: Stands for the proxy where rungs are named.
 PROXY: Final = "proxy"
 AUDIO_RATE_HZ: Final = 48_000
-#: Seconds between keyframes of the proxy: so near that embedding and storyboards need nothing in between, which is most
-#: of what decoding costs; an eighth more bytes than at 2 s (benchmarks/embedding.py).
+#: Seconds between keyframes of the proxy: embedding needs nothing in between, which is most of what decoding costs
+#: (benchmarks/embedding.py). It has an eighth more bytes than with one every 2 s.
 PROXY_KEYFRAMES_S: Final = 0.5
 #: Ticks per second of every video track we write: exact for 24, 25, 30, 50, 60 and 1000/1001 of them.
 TIME_SCALE: Final = 90_000
@@ -58,8 +58,14 @@ def source_args(
     ]  # fmt: skip
 
 
-def video_args(settings: MediaSettings, tools: Tools) -> list[str]:
-    """Build what every video output shares."""
+def video_args(tools: Tools, keyframes_s: float) -> list[str]:
+    """Build what every video output shares.
+
+    Args:
+        keyframes_s: seconds between keyframes; there are none in between.
+    """
+    # One at the first picture of each span; times on the video's own clock, so every chunk has the same ones.
+    keyframes = f"expr:isnan(prev_forced_t)+gt(floor(t/{keyframes_s}),floor(prev_forced_t/{keyframes_s}))"
     return [
         "-map_metadata", "-1", "-map_chapters", "-1", "-sn", "-dn",
         # Every picture once, at its own time: ffmpeg would otherwise drop and repeat to a constant rate.
@@ -68,8 +74,8 @@ def video_args(settings: MediaSettings, tools: Tools) -> list[str]:
         "-enc_time_base", f"1:{TIME_SCALE}",
         # Keyframes at the same times in every rung, so that players can switch; none in between, which would
         # break the alignment, and closed GOPs, so that each segment decodes alone.
-        "-force_key_frames", _a_keyframe_each(settings.segment_s),
-        "-flags", "+cgop", "-g", str(settings.segment_s * 1000),
+        "-force_key_frames", keyframes,
+        "-flags", "+cgop", "-g", str(round(keyframes_s * 1000)),
         *(["-threads", str(tools.threads)] if tools.threads else []),
     ]  # fmt: skip
 
@@ -78,12 +84,7 @@ def proxy_args() -> list[str]:
     """Build the encoder options of the proxy: cheap to make and cheap to decode; never shown to people."""
     # No B-frames: decoding order is showing order.
     options = ["-c:v", "libx264", "-preset", "ultrafast", "-tune", "fastdecode", "-bf", "0", "-crf", "23"]
-    return [*options, "-sc_threshold", "0", "-force_key_frames", _a_keyframe_each(PROXY_KEYFRAMES_S), "-an"]
-
-
-def _a_keyframe_each(every_s: float) -> str:
-    # One at the first picture of each span; times on the video's own clock, so every chunk has the same ones.
-    return f"expr:isnan(prev_forced_t)+gt(floor(t/{every_s}),floor(prev_forced_t/{every_s}))"
+    return [*options, "-sc_threshold", "0", "-an"]
 
 
 def audio_args(settings: MediaSettings) -> list[str]:

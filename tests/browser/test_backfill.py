@@ -57,5 +57,5 @@ def test_a_paused_backfill_goes_on_after_resume(live: "Live", page: Page, stale:
 
 
 def publications(video: dict[str, Any]) -> int:
-    # The stills themselves are found again: only the name of what they were made by is of old.
+    # The stage itself finds its files again, for only the noted name of its recipe is an old one.
     return next(stage["attempts"] for stage in video["stages"] if stage["stage"] == "publish")

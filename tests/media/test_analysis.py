@@ -167,11 +167,19 @@ def numbers(pictures: np.ndarray) -> list[int]:
 
 def test_what_a_scene_shows_is_told_by_keyframes_of_our_proxies(make, proxy_of, tools):
     proxy = proxy_of(numbered(make, "numbered.mp4", "-crf", "1"))
-    keys = frame_times(proxy).keys
-    assert keys.tolist() == [0, 13, 25, 38, 50, 63, 75, 88, 100, 113, 125, 138]
-    [(pictures, owners)] = telling_frames(proxy, [scene(0, 0, 4), scene(1, 4, 4.6), scene(2, 4.6, 6)], 4, tools)
-    assert owners.tolist() == [0] * 4 + [1] * 2 + [2] * 2
-    assert numbers(pictures) == pytest.approx([13, 38, 63, 88, 100, 113, 125, 138], abs=3)
+    assert frame_times(proxy).keyframes.tolist() == [0, 13, 25, 38, 50, 63, 75, 88, 100, 113, 125, 138]
+    [(pictures, _)] = telling_frames(proxy, [scene(0, 1, 3), scene(1, 4, 6)], 3, tools)
+    assert numbers(pictures) == pytest.approx([38, 50, 63, 113, 125, 138], abs=3)
+    [(later, _)] = telling_frames(proxy, [scene(0, 4, 6)], 3, tools)
+    assert (later == pictures[3:]).all()
+
+
+def test_a_scene_with_fewer_keyframes_than_pictures_wanted_shows_others_too(make, proxy_of, tools):
+    proxy = proxy_of(numbered(make, "short_scenes.mp4", "-crf", "1"))
+    batches = list(telling_frames(proxy, [scene(0, 0, 4), scene(1, 4, 4.6), scene(2, 4.6, 6)], 4, tools))
+    assert [owners.tolist() for _, owners in batches] == [[0] * 4, [1] * 4 + [2] * 4]
+    assert numbers(batches[0][0]) == pytest.approx([13, 38, 63, 88], abs=1)
+    assert numbers(batches[1][0]) == pytest.approx([102, 105, 109, 113, 119, 128, 137, 145], abs=3)
 
 
 def test_a_keyframe_of_few_bytes_is_passed_over_for_one_that_shows_something(make, proxy_of, tools):
@@ -183,12 +191,12 @@ def test_a_keyframe_of_few_bytes_is_passed_over_for_one_that_shows_something(mak
     assert not is_blank(pictures[0])
 
 
-def test_a_proxy_with_few_keyframes_or_boxes_without_them_tells_as_much(make, tools, tmp_path):
+def test_a_proxy_with_few_keyframes_or_boxes_without_them_tells_as_much(make, tools):
     """Proxies of earlier releases have one every two seconds."""
     sparse = numbered(make, "sparse.mp4", "-g", "50", "-bf", "0", "-sc_threshold", "0")
-    assert frame_times(sparse).keys.tolist() == [0, 50, 100]
+    assert frame_times(sparse).keyframes.tolist() == [0, 50, 100]
     every = numbered(make, "every.mp4", "-g", "1")
-    assert frame_times(every).keys.tolist() == list(range(150))
+    assert frame_times(every).keyframes.tolist() == list(range(150))
     fragments = numbered(make, "fragments.mp4", "-g", "5", "-movflags", "+frag_keyframe+empty_moov")
     for proxy in (sparse, every, fragments):
         [(pictures, owners)] = telling_frames(proxy, [scene(0, 0, 4), scene(1, 4, 6)], 4, tools)
