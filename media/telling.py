@@ -21,7 +21,7 @@ from media.timing import FrameTimes, frame_times
 from media.tools import Tools
 
 #: Scenes whose pictures are held at once, where each is decoded alone and none beside it to choose from.
-KEYED_SCENES_PER_BATCH: Final = 2 * SCENES_PER_BATCH
+KEYED_SCENES_PER_BATCH: Final = 4 * SCENES_PER_BATCH
 #: A keyframe says little beside others of its share that take so many times its bytes: at one quality, bytes are detail.
 _POOR: Final = 3
 #: Of these, the standard is what so many in a hundred do not exceed: one that is busier than all others sets none.
