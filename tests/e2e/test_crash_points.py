@@ -31,7 +31,7 @@ ORDER: list[Point] = [(write, moment) for write in WRITES if write != "reject" f
 #: Filling one more space for an indexed video: one reads, one commits once; tests/integration/test_embed_video.py.
 OTHER_FLOWS = {"read what is published", "add vectors"}
 #: So many kills a video, so that several videos go through theirs side by side.
-LANES = 10
+LANES = 6
 
 
 @dataclass
