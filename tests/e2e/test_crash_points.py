@@ -104,6 +104,7 @@ def test_every_task_is_a_boundary_with_a_case():
     assert set(task_names()) - OTHER_FLOWS == set(WRITES)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(400)
 def test_a_kill_at_any_write_loses_nothing_and_repeats_nothing(live: "Live", make_clip: Callable[..., Path]):
     clips = [make_clip(f"kill-{n}.mp4", ("red", "blue"), seconds=0.6 + n / 50) for n in range(LANES)]
