@@ -144,10 +144,12 @@ def test_flow_runs_may_say_that_they_end_before_their_worker_does(stand_in: Stan
 
 def test_what_a_killed_supervisor_left_is_ended_by_the_next_start(stand_in: StandIn):
     first = stand_in.up("steady")
+    parts = set(stand_in.pids.values())
     first.kill()
     first.communicate(timeout=30)
+    wait_until(lambda: parts.isdisjoint(p.pid for p in stand_in.running), "the parts died with it")
     left = stand_in.running
-    assert {p.name() for p in left} == {"sleep"}  # the parts died with it, their children did not
+    assert {p.name() for p in left} == {"sleep"}  # their children did not
     assert stand_in.status.phase is Phase.DOWN
     assert {part.state for part in stand_in.status.parts} == {PartState.DOWN}
     stand_in.up("steady")
