@@ -105,10 +105,10 @@ def line(name: str, found: Rows) -> str:
     return f"  {name:<28}{recalls}  {float((1 / found).mean()):.3f}"
 
 
-def right_videos() -> dict[str, set[str]]:
+def right_videos(path: Path = QUERIES) -> dict[str, set[str]]:
     """The videos that are right for each query."""
     wanted: dict[str, set[str]] = {}
-    for name, queries in json.loads(QUERIES.read_text()).items():
+    for name, queries in json.loads(path.read_text()).items():
         for query in queries:
             wanted.setdefault(query, set()).add(name)
     return wanted

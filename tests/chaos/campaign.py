@@ -37,7 +37,8 @@ class Tally:
     hits: Counter[str] = field(default_factory=Counter)
     misses: Counter[str] = field(default_factory=Counter)
     failed_uploads: int = 0
-    statuses: Counter[str] = field(default_factory=Counter)
+    statuses: Counter[str] = field(default_factory=Counter)  # before anything is redriven
+    in_the_end: Counter[str] = field(default_factory=Counter)  # with the one film more that `close` ingests
     redriven: int = 0
     resumed: int = 0
     problems: list[str] = field(default_factory=list)
@@ -55,7 +56,8 @@ class Tally:
             f"{name:<30} {self.hits[name]:>4} {self.misses[name]:>10}" for name in sorted({*self.hits, *self.misses})
         ]
         rows += [
-            f"{len(self.hits)} kinds, {self.hits.total()} faults; {len(self.uploaded)} uploads: {dict(self.statuses)}",
+            f"{len(self.hits)} kinds, {self.hits.total()} faults; {self.statuses.total()} uploads: {dict(self.statuses)}",
+            f"after the redrive, and one film more in peace: {dict(self.in_the_end)}",
             f"attempts beyond the first {self.resumed}, of them redriven {self.redriven}",
             f"{100 * self.success:.1f} % of operations succeeded; {self.seconds:.0f} s; seed {self.seed}",
         ]
@@ -195,6 +197,7 @@ def account(running: Rig, tally: Tally) -> None:
     """Hold what is there against what was uploaded."""
     found = videos(running)
     by_name = Counter(video["file_name"] for video in found)
+    tally.in_the_end = Counter(video["status"] for video in found)
     missing = tally.uploaded.keys() - by_name.keys()
     tally.problems += [f"missing: {name}" for name in missing]
     tally.problems += [f"twice: {name}" for name, number in by_name.items() if number > 1]

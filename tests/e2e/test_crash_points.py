@@ -28,6 +28,8 @@ Point = tuple[str, Moment]
 #: Stages whose result is kept, in order; publish is done again by every attempt.
 KEPT = [stage for stage in Stage if stage is not Stage.PUBLISH]
 ORDER: list[Point] = [(write, moment) for write in WRITES if write != "reject" for moment in Moment]
+#: One of each boundary, before and after by turns.
+ONE_EACH: list[Point] = [point for n, point in enumerate(ORDER) if n % 4 in {0, 3}]
 #: Filling one more space for an indexed video: one reads, one commits once; tests/integration/test_embed_video.py.
 OTHER_FLOWS = {"read what is published", "add vectors"}
 #: So many kills a video, so that several videos go through theirs side by side.
@@ -104,13 +106,18 @@ def test_every_task_is_a_boundary_with_a_case():
     assert set(task_names()) - OTHER_FLOWS == set(WRITES)
 
 
-@pytest.mark.long
+@pytest.mark.parametrize(
+    "points", [pytest.param(ONE_EACH, id="once"), pytest.param(ORDER, id="before and after", marks=pytest.mark.long)]
+)
 @pytest.mark.timeout(400)
-def test_a_kill_at_any_write_loses_nothing_and_repeats_nothing(live: "Live", make_clip: Callable[..., Path]):
-    clips = [make_clip(f"kill-{n}.mp4", ("red", "blue"), seconds=0.6 + n / 50) for n in range(LANES)]
-    lanes = [set_off(live, clip, ORDER[n::LANES], Fault.KILL) for n, clip in enumerate(clips)]
-    bad = clips[0].with_name("kill-rejected.mp4")
-    bad.write_bytes(b"this is no film, however often it is asked" * 40)
+def test_a_kill_at_any_write_loses_nothing_and_repeats_nothing(
+    live: "Live", make_clip: Callable[..., Path], points: list[Point]
+):
+    name = f"kill-{len(points)}"
+    clips = [make_clip(f"{name}-{n}.mp4", ("red", "blue"), seconds=0.6 + (n + len(points)) / 50) for n in range(LANES)]
+    lanes = [set_off(live, clip, points[n::LANES], Fault.KILL) for n, clip in enumerate(clips)]
+    bad = clips[0].with_name(f"{name}-rejected.mp4")
+    bad.write_bytes(name.encode() * 40)
     verdict = set_off(live, bad, [("reject", moment) for moment in Moment], Fault.KILL)
     videos = live.wait_for(
         lambda: ended(live, lanes, "indexed", "failed", "rejected"), "every killed video is indexed", 300, every_s=1
