@@ -30,10 +30,9 @@ env: $(READY) ## write the secrets that docker-compose.yml needs to .env; what i
 demo: $(READY) ## compose a film, turn it into scenes, search them
 	$(BIN)/dailies demo $(ARGS)
 
-# Two at a time: most of what they do is wait for a real stack, and each process starts its own. In the order of the
-# folders, which has the slowest first: a slow file at the end would leave one process idle.
+# Two at a time: most of what they do is wait for a real stack, and each process starts its own.
 test: $(READY) ## every test, the real stack included (no more than 10 minutes)
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder -m "not long" $(ARGS)
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m "not long" $(ARGS)
 
 unit: $(READY) ## the tests that start nothing
 	$(BIN)/python -m pytest tests/unit $(ARGS)
