@@ -118,7 +118,7 @@ def notification_block(client: SyncPrefectClient, notify: str) -> UUID:
         return client.read_block_document_by_name(name, kind).id
     except ObjectNotFound as error:
         raise NotFound(
-            f"DAILIES_WORKFLOW__NOTIFY is neither a URL nor a block that Prefect has: {kind}/{name}. "
+            "DAILIES_WORKFLOW__NOTIFY is neither a URL (https://…) nor a block that Prefect has (TYPE/NAME). "
             "Make the block in the Prefect UI, or give the URL of a webhook."
         ) from error
 

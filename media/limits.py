@@ -9,7 +9,7 @@ from core.errors import InvalidMedia
 from core.settings import LimitSettings
 from media import probe
 from media.allowed import accepts_codec
-from media.measuring import measured
+from media.measuring import measured, promised_times
 from media.tools import Tools
 
 #: Seconds that are decoded at either end of most videos.
@@ -70,11 +70,11 @@ def _true_rate(header: probe.Header, path: Path, tools: Tools, limits: LimitSett
     """Give the frame rate by the packets of the first seconds, undecoded; None where they do not tell.
 
     Raises:
-        InvalidMedia: frame_rate_too_high, by their times too (permanent).
+        InvalidMedia: frame_rate_too_high, by their times too; too_many_frames (permanent).
     """
     until = (header.start_s or Fraction(0)) + Fraction(END_S)
     packets = probe.read_packets(path, tools, limits, until_s=until, streams="V:0")
-    rate = rate_of(sorted({p.pts_s for p in packets if p.pts_s is not None}))
+    rate = rate_of(promised_times(packets, limits))
     if rate is not None and rate > limits.max_frame_rate:
         raise InvalidMedia("frame_rate_too_high")
     return rate

@@ -1,6 +1,6 @@
 """What the packets say, undecoded, where the header is silent or cannot be believed."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from fractions import Fraction
@@ -42,6 +42,22 @@ def measured(header: probe.Header, path: Path, tools: Tools, limits: LimitSettin
         replace(s, duration_s=length, frames=count or None) if s is header.video else s for s in header.streams
     )
     return replace(header, duration_s=length, streams=streams, is_measured=True)
+
+
+def promised_times(packets: Generator[probe.Packet], limits: LimitSettings) -> list[Fraction]:
+    """Give the times at which packets promise a picture, ascending, each once; reads no more than a video may have.
+
+    Raises:
+        InvalidMedia: too_many_frames, counted (permanent).
+    """
+    times: set[Fraction] = set()
+    with closing(packets):
+        for packet in packets:
+            if packet.pts_s is not None:
+                times.add(packet.pts_s)
+            if len(times) > limits.max_frames:
+                raise InvalidMedia("too_many_frames")
+    return sorted(times)
 
 
 def with_leaps(packets: Iterable[probe.Packet], container: str) -> Iterator[tuple[probe.Packet, bool]]:

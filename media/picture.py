@@ -1,6 +1,7 @@
 """Reads a picture that somebody sent: three formats, bounded in pixels before anything is decoded."""
 
 import io
+import struct
 from threading import Lock
 from typing import Final
 
@@ -18,6 +19,8 @@ MAX_PIXELS: Final = 50_000_000
 LONG_SIDE_PX: Final = 1024
 #: One at a time: many large pictures at once must not take the service's memory.
 _decoding: Final = Lock()
+#: What Pillow's readers raise on damaged files: SyntaxError is a broken PNG's, struct.error a truncated EXIF block's.
+_DAMAGES: Final = (OSError, ValueError, SyntaxError, EOFError, LookupError, TypeError, ArithmeticError, struct.error)
 
 
 def read_picture(content: bytes) -> NDArray[np.uint8]:
@@ -39,8 +42,7 @@ def read_picture(content: bytes) -> NDArray[np.uint8]:
         raise _too_large() from error
     except UnidentifiedImageError as error:
         raise UnreadablePicture("The picture is none of JPEG, PNG and WebP.") from error
-    # What Pillow's readers raise on damaged files; SyntaxError is a broken PNG's.
-    except (OSError, ValueError, SyntaxError, EOFError, IndexError, TypeError, OverflowError) as error:
+    except _DAMAGES as error:
         raise UnreadablePicture("The picture is damaged and cannot be decoded.") from error
 
 

@@ -1,6 +1,7 @@
 """One media process: its pipes, its watchdog and its end; started by media/launcher.py alone."""
 
 import contextlib
+import errno
 import fcntl
 import logging
 import os
@@ -27,6 +28,8 @@ _READ_BYTES: Final = 1 << 20
 _TICK_S: Final = 0.5
 #: Statuses of our exec launcher, and of no media program: the jail could not be closed, the program not run.
 _NOT_STARTED: Final = (126, 127)
+#: Why the system starts no program while it has too many, or too little memory: it may later.
+_EXHAUSTED: Final = frozenset({errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE})
 #: How ffmpeg says that a picture is lost or patched up, with the stream's number; 8.x first, then 5.1. Last what
 #: `print` in a filter's expression says: whatever was damaged up to there belongs to what is thrown away.
 _DAMAGE: Final = re.compile(
@@ -239,17 +242,22 @@ class MediaProcess:
 
 
 def _start(argv: Sequence[str], cwd: Path | None, report_fd: int) -> "subprocess.Popen[bytes]":
-    process = subprocess.Popen(
-        confined(argv, cwd),
-        cwd=cwd or "/",
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=ENVIRONMENT,
-        pass_fds=(report_fd,),
-        process_group=0,
-        bufsize=0,
-    )
+    try:
+        process = subprocess.Popen(
+            confined(argv, cwd),
+            cwd=cwd or "/",
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=ENVIRONMENT,
+            pass_fds=(report_fd,),
+            process_group=0,
+            bufsize=0,
+        )
+    except OSError as error:
+        if error.errno not in _EXHAUSTED:
+            raise
+        raise EncoderKilled(f"{Path(argv[0]).name} could not be started: {error.strerror}.") from error
     assert process.stdout is not None
     # A larger pipe saves context switches when raw frames come through; a refusal costs only speed.
     with contextlib.suppress(OSError):

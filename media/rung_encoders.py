@@ -3,10 +3,11 @@
 Every one of them gives capped constant quality and closed GOPs that begin where they are told to, and nowhere else.
 """
 
+import signal
 from functools import cache
 from typing import Final
 
-from core.errors import DailiesError, MissingDependency
+from core.errors import DailiesError, EncoderKilled, EncoderStalled, MissingDependency
 from core.settings import MediaSettings, Preset, RungEncoder
 from core.values import Rung
 from media.launcher import run_ffmpeg
@@ -61,6 +62,7 @@ def require_encoder(settings: MediaSettings, tools: Tools | None = None) -> None
 
     Raises:
         MissingDependency: ffmpeg lacks it, or it does not run on this machine (permanent).
+        EncoderKilled, EncoderStalled: the machine is too busy to tell (transient).
     """
     found = tools or find_tools(settings)
     _try(PROXY_ENCODER, found)
@@ -80,7 +82,12 @@ def _try(encoder: RungEncoder, tools: Tools) -> None:
     options = rung_args(rung, MediaSettings(encoder=encoder))
     try:
         run_ffmpeg(tools, ["-v", "error", "-f", "lavfi", "-i", "color=s=320x180:d=0.2", *options, "-f", "null", "-"])
+    except EncoderStalled:
+        raise
     except DailiesError as error:
+        # Ended from outside, by a machine that lacks memory for one, says nothing of the encoder.
+        if isinstance(error, EncoderKilled) and error.signum in {None, signal.SIGKILL, signal.SIGTERM}:
+            raise
         said = " ".join(str(error).splitlines())
         raise MissingDependency(f"{encoder} does not run on this machine ({said}): {mend}") from error
 

@@ -1,6 +1,6 @@
 """Where the decoding of a chunk begins, and which pictures it should give: by the packets alone, undecoded."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
@@ -11,7 +11,7 @@ import numpy as np
 from core.errors import EncoderRejected
 from core.settings import LimitSettings
 from media import probe
-from media.measuring import SCANNED
+from media.measuring import SCANNED, promised_times
 from media.timing import FrameTimes, gap_s
 from media.tools import Tools
 
@@ -54,10 +54,14 @@ class Seeker:
                 yield _stored(before)
 
     def pictures(self, begin_s: Fraction, end_s: Fraction | None) -> tuple[Fraction, ...]:
-        """Give the times in [begin_s, end_s) at which packets promise a picture, ascending; none where they do not tell."""
+        """Give the times in [begin_s, end_s) at which packets promise a picture, ascending; none where they do not tell.
+
+        Raises:
+            InvalidMedia: too_many_frames, counted (permanent).
+        """
         until = None if end_s is None else end_s + _REORDER_S
-        times = {p.pts_s for p in self._read(begin_s - _REORDER_S, until) if p.pts_s is not None}
-        return tuple(sorted(t for t in times if begin_s <= t and (end_s is None or t < end_s)))
+        times = promised_times(self._read(begin_s - _REORDER_S, until), self._limits)
+        return tuple(t for t in times if begin_s <= t and (end_s is None or t < end_s))
 
     def _keyframe(self, until_s: Fraction) -> probe.Packet | None:
         for look in (*_LOOKS_S, None):
@@ -69,7 +73,7 @@ class Seeker:
                 return found
         return None
 
-    def _read(self, from_s: Fraction | None, until_s: Fraction | None) -> Iterator[probe.Packet]:
+    def _read(self, from_s: Fraction | None, until_s: Fraction | None) -> Generator[probe.Packet]:
         # A damaged place may be impossible to seek: what is told by then is all there is.
         with suppress(EncoderRejected):
             yield from probe.read_packets(

@@ -161,9 +161,15 @@ def _index_bytes(session: Session, space: Encoder) -> int:
 
 
 def activate(session: Session, space: Encoder) -> None:
-    """Let a space answer searches from this transaction's commit on; the one before stays as it is."""
+    """Let a space answer searches from this transaction's commit on; the one before stays as it is.
+
+    Raises:
+        NotFound: it was dropped meanwhile (permanent).
+    """
+    there = session.scalars(select(Encoder.id).order_by(Encoder.id).with_for_update()).all()
+    if space.id not in there:
+        raise NotFound(f"{space.name} was dropped meanwhile; `dailies encoders` lists what is there.")
     # One statement after the other: the unique index allows one active space at any moment.
-    session.execute(select(Encoder.id).order_by(Encoder.id).with_for_update())
     session.execute(update(Encoder).where(Encoder.is_active, Encoder.id != space.id).values(is_active=False))
     session.execute(update(Encoder).where(Encoder.id == space.id).values(is_active=True))
 
@@ -179,8 +185,9 @@ def remove(session: Session, space: Encoder) -> int:
         return 0
     if held.is_active:
         raise SpaceInUse(f"{space.name} answers searches: activate another encoder first.")
-    recipes.forget_space(session, space.id)
     gone = session.execute(delete(SceneEmbedding).where(SceneEmbedding.encoder_id == space.id))
+    # After the vectors, which may take minutes: every video that is published reads the recipes.
+    recipes.forget_space(session, space.id)
     session.delete(held)
     return gone.rowcount  # type: ignore[attr-defined,no-any-return]
 

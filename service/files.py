@@ -39,7 +39,7 @@ def key_of(session: Session, owner_id: str, video_id: UUID, path: str) -> str:
     video = session.scalar(select(Video).where(Video.id == video_id, Video.owner_id == owner_id))
     if video is None:
         raise NotFound(f"There is no video {video_id}.")
-    key = _key_in(session, video, path)
+    key = None if "\0" in path else _key_in(session, video, path)
     if key is None:
         raise NotFound(f"Video {video_id} ({video.status}) has no file {path}.")
     return key

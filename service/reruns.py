@@ -4,12 +4,13 @@ from typing import Annotated, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Body
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from core.stages import Stage
 from models import Video
 from models.failing import FailureGroup, failure_groups
 from models.states import VideoStatus
+from service.bodies import Storable
 from service.documents import run_url
 from service.door import DoorOf
 from service.videos import owned_by
@@ -41,7 +42,7 @@ class RedriveRequest(BaseModel):
 
     status: Literal["failed", "rejected"] = "failed"
     #: One group of failures, as GET /failures names it; None takes all of that status.
-    fingerprint: str | None = None
+    fingerprint: Annotated[str, StringConstraints(max_length=64), Storable] | None = None
     per_minute: int = Field(30, ge=1, le=600)
     dry_run: bool = False
 

@@ -7,7 +7,6 @@ import os
 import secrets
 import shutil
 import threading
-from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
@@ -27,7 +26,8 @@ _PROCESS: Final = secrets.token_hex(4)
 _holding: Final = threading.Lock()
 #: Open handles of this process's own folders.
 _held: Final[dict[Path, int]] = {}
-_locks: defaultdict[Path, threading.Lock] = defaultdict(threading.Lock)
+#: One for each copy that is made; taken under `_holding`, because threads ask for the same copy at the same moment.
+_locks: Final[dict[Path, threading.Lock]] = {}
 
 
 def folder(ticket: Ticket) -> Path:
@@ -120,6 +120,8 @@ def clear(ticket: Ticket) -> None:
         with _holding:
             if own in _held:
                 os.close(_held.pop(own))
+            for target in [target for target in _locks if target.is_relative_to(own)]:
+                del _locks[target]
     with contextlib.suppress(OSError):  # another attempt is at work there
         root.rmdir()
 
@@ -216,7 +218,9 @@ def full_disk() -> Iterator[None]:
 
 
 def _once(target: Path, size_bytes: int, fetch: Callable[[Path], None]) -> None:
-    with _locks[target]:
+    with _holding:
+        lock = _locks.setdefault(target, threading.Lock())
+    with lock:
         if target.exists():
             return
         require_space(target.parent, size_bytes)

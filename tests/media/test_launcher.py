@@ -58,6 +58,22 @@ def test_a_signal_is_transient_and_named():
     assert caught.value.signum == signal.SIGSEGV
 
 
+def test_a_system_that_starts_no_more_programs_now_is_tried_again():
+    # In a process of its own: the limit holds for everything that it opens.
+    script = (
+        "import resource, os\n"
+        "from core.errors import TransientError\n"
+        "from media import launcher\n"
+        "launcher.run(['/bin/true'], stall_timeout_s=10)\n"
+        "held = os.listdir('/proc/self/fd')\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (max(map(int, held)) + 3,) * 2)\n"
+        "try:\n    launcher.run(['/bin/true'], stall_timeout_s=10)\n"
+        "except TransientError as error:\n    print(error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    assert "could not be started: Too many open files." in done.stdout, done.stdout + done.stderr
+
+
 def test_silence_is_a_stall():
     began = time.monotonic()
     with pytest.raises(EncoderStalled):

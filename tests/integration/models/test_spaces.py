@@ -234,6 +234,18 @@ def test_a_vector_of_another_dimension_is_never_compared(database: DatabaseSetti
         nearest.nearest(session, space, [1.0, 0.0, 0.0], owner_id="big", limit=1)
 
 
+def test_a_space_that_was_dropped_meanwhile_does_not_take_over(database: DatabaseSettings):
+    first = filled(database, {"big": 1})
+    with transaction(database) as session:
+        second = spaces.register(session, OTHER)
+    with transaction(database) as session:
+        spaces.remove(session, second)
+    with transaction(database) as session, pytest.raises(NotFound, match="dropped meanwhile"):
+        spaces.activate(session, second)
+    with transaction(database) as session:
+        assert [space.id for space in session.scalars(select(Encoder).where(Encoder.is_active))] == [first.id]
+
+
 def test_what_a_space_holds_is_counted_scene_by_scene(database: DatabaseSettings):
     first = filled(database, {"big": 2})
     with transaction(database) as session:

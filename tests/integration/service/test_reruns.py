@@ -13,7 +13,15 @@ def test_somebody_elses_video_sounds_like_none(client: TestClient, indexed_video
 
 
 @pytest.mark.parametrize(
-    "body", [{"status": "indexed"}, {"status": "processing"}, {"per_minute": 0}, {"per_minute": 601}]
+    "body",
+    [
+        {"status": "indexed"},
+        {"status": "processing"},
+        {"per_minute": 0},
+        {"per_minute": 601},
+        {"fingerprint": "\0"},
+        {"fingerprint": "f" * 65},
+    ],
 )
 def test_only_failed_and_rejected_videos_are_rerun_as_a_group(client: TestClient, body: dict[str, object]) -> None:
     answer = client.post("/redrive", json={"dry_run": True, **body})

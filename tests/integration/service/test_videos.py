@@ -193,6 +193,7 @@ def test_a_part_of_a_file_can_be_read(client: TestClient, indexed_video: Callabl
         "scenes/x/poster.jpg",
         "../secret",
         "result.json",
+        "360p.mp4%00",
         "",
     ],
 )

@@ -4,7 +4,9 @@ from fractions import Fraction
 
 import pytest
 
-from media.measuring import LEAP_S, with_leaps
+from core.errors import InvalidMedia
+from core.settings import LimitSettings
+from media.measuring import LEAP_S, promised_times, with_leaps
 from media.probe import Packet
 
 FAR = 1000
@@ -46,3 +48,22 @@ def test_a_last_time_far_behind_all_is_wild_where_clocks_may_break():
 
 def test_unknown_times_make_no_other_wild():
     assert wild([None, FAR, None, 1, None]) == []
+
+
+def test_packets_are_read_no_further_than_a_video_may_have_pictures():
+    read = 0
+
+    def endless():
+        nonlocal read
+        while True:
+            read += 1
+            yield Packet("video", 0, Fraction(read, 1_000_000), None)
+
+    with pytest.raises(InvalidMedia) as refused:
+        promised_times(endless(), LimitSettings(max_frames=100))
+    assert (refused.value.reason, read) == ("too_many_frames", 101)
+
+
+def test_promised_times_are_ascending_and_each_told_once():
+    packets = (Packet("video", 0, t, None) for t in (Fraction(2), None, Fraction(1), Fraction(2)))
+    assert promised_times(packets, LimitSettings()) == [1, 2]

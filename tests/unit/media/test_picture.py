@@ -64,6 +64,8 @@ def test_what_is_damaged_or_another_format_is_refused_with_a_sentence():
     for content in (b"", b"hello", whole[:30], whole[: len(whole) // 2], png_header(10, 10), b"\x89PNG\r\n\x1a\n"):
         with pytest.raises(UnreadablePicture, match="picture"):
             read_picture(content)
+    with pytest.raises(UnreadablePicture, match="damaged"):
+        read_picture(encoded(Image.new("RGB", (8, 8)), exif=b"II*\0"))
     for kind in ("GIF", "BMP", "TIFF"):
         with pytest.raises(UnreadablePicture, match="none of JPEG, PNG and WebP"):
             read_picture(encoded(Image.new("RGB", (8, 8)), kind))
