@@ -45,15 +45,13 @@ def failure_groups(session: Session, owner_id: str | None = None) -> list[Failur
         .where(StageRun.video_id == Video.id, StageRun.error_fingerprint == Video.error_fingerprint)
         .lateral("seen")
     )
-    newest = Video.updated_at.desc()
-    query = (
+    groups = (
         select(
             Video.error_fingerprint.label("fingerprint"),
             func.min(Video.error_stage).label("stage"),
             func.min(Video.error_class).label("error_class"),
-            # Both of the same video.
-            func.array_agg(aggregate_order_by(Video.error_message, newest, Video.id))[1].label("sample"),
-            func.array_agg(aggregate_order_by(Video.id, newest, Video.id))[1].label("sample_video_id"),
+            # Ids alone: the messages of a hundred thousand failures would be hundreds of megabytes.
+            func.array_agg(aggregate_order_by(Video.id, Video.updated_at.desc(), Video.id))[1].label("newest"),
             func.count().label("count"),
             func.count(Video.redrive_at).label("waiting"),
             func.min(func.coalesce(seen.c.first, Video.updated_at)).label("first_seen"),
@@ -62,10 +60,15 @@ def failure_groups(session: Session, owner_id: str | None = None) -> list[Failur
         .join(seen, true())
         .where(Video.status == VideoStatus.FAILED)
         .group_by(Video.error_fingerprint)
-        .order_by(func.count().desc(), Video.error_fingerprint)
     )
     if owner_id is not None:
-        query = query.where(Video.owner_id == owner_id)
+        groups = groups.where(Video.owner_id == owner_id)
+    of = groups.subquery("groups")
+    query = (
+        select(of, Video.error_message.label("sample"), Video.id.label("sample_video_id"))
+        .join(Video, Video.id == of.c.newest)
+        .order_by(of.c["count"].desc(), of.c.fingerprint)
+    )
     return [FailureGroup.model_validate(row) for row in session.execute(query)]
 
 
