@@ -21,14 +21,15 @@ from dispatch.lost import find_lost
 from dispatch.redrive import advance
 from dispatch.settle import Action, settle
 from models import counter
-from models.reconciling import expire_uploads, try_lock
+from models.reconciling import expire_uploads
 from models.session import transaction
+from models.session_lock import SessionLock
 from storage.client import object_store
 
 logger = logging.getLogger(__name__)
 
-#: Any number: one reconcile at a time, whoever runs it.
-LOCK: Final = 7_203_512
+#: One reconcile at a time, whoever runs it.
+LOCK: Final = "reconcile"
 #: Time an announced upload, or one begun in parts, may take beyond the life of its URL.
 UPLOAD_PATIENCE: Final = dt.timedelta(hours=24)
 #: Bootstrap of a Prefect that lost its database takes about five seconds.
@@ -69,14 +70,16 @@ def reconcile(settings: Settings) -> Recovered | None:
 
     A step that fails is reported and does not stop the others.
     """
-    with transaction(settings.database) as session:
-        if not try_lock(session, LOCK):
+    # No transaction is held meanwhile: a bucket in which much was lost takes longer than Postgres lets one wait.
+    with SessionLock(settings.database, LOCK) as lock:
+        if not lock.held():
             return None
         result = Recovered()
         for step in (_find_lost, _dispatch, _settle, _redrive, _expire, _abort_multiparts, _sweep):
             _attempt(step, settings, result)
-        for name, value in result.model_dump(exclude=_COUNTED_ELSEWHERE).items():
-            counter.add(session, f"{counter.SET_RIGHT}{name}", value)
+        with transaction(settings.database) as session:
+            for name, value in result.model_dump(exclude=_COUNTED_ELSEWHERE).items():
+                counter.add(session, f"{counter.SET_RIGHT}{name}", value)
     return result
 
 

@@ -13,8 +13,8 @@ from core.settings import Settings
 from dispatch.lost import MAX_WAITING_BACKFILL, adopt_older, find_lost
 from dispatch.reconcile import LOCK, UPLOAD_PATIENCE, Recovered, reconcile
 from models import Counter, Installation, Queue, SourceObject, Video, VideoStatus, inbox
-from models.reconciling import try_lock
 from models.session import transaction
+from models.session_lock import SessionLock
 from storage import keys
 from storage.client import ObjectStore
 from tests.conftest import wait_for
@@ -210,14 +210,34 @@ def test_multipart_uploads_that_were_never_finished_are_aborted(settings: Settin
 
 def test_of_two_reconciles_at_once_one_works(settings: Settings, store: ObjectStore):
     put(settings, store, "a.mp4")
-    with transaction(settings.database) as session:
-        assert try_lock(session, LOCK)
+    with SessionLock(settings.database, LOCK) as lock:
+        assert lock.held()
         assert reconcile(settings) is None
     assert inbox_rows(settings) == []
     with ThreadPoolExecutor(2) as pool:
         results = list(pool.map(lambda _: reconcile(settings), range(2)))
     assert sum(result.unannounced for result in results if result) == 1
     assert len(inbox_rows(settings)) == 1
+
+
+def test_a_pass_holds_no_transaction_while_it_works(
+    settings: Settings, store: ObjectStore, monkeypatch: pytest.MonkeyPatch
+):
+    put(settings, store, "a.mp4")
+    waiting = text(
+        "SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction' AND datname = current_database()"
+    )
+    found: list[int] = []
+
+    def look(*args: object) -> object:
+        with transaction(settings.database) as session:
+            found.append(session.scalar(waiting) or 0)
+        return find_lost(*args)  # type: ignore[arg-type]
+
+    # Postgres ends a session that idles in a transaction for ten minutes, and a large bucket takes longer.
+    monkeypatch.setattr("dispatch.reconcile.find_lost", look)
+    assert reconciled(settings).unannounced == 1
+    assert found == [0]
 
 
 def test_without_prefect_everything_else_is_done_and_the_row_waits(settings: Settings, store: ObjectStore):
