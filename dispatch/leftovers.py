@@ -45,13 +45,14 @@ def sweep_leftovers(settings: Settings) -> Swept:
     began = dt.datetime.now(dt.UTC)
     with transaction(settings.database) as session:
         videos = to_sweep(session, before=began - AGAIN_AFTER, limit=BATCH)
-        for video_id, attempt in videos:
-            # An overtaken process may have opened one after its successor closed the others.
-            ledger.close_abandoned(session, video_id, before_attempt=attempt)
         in_pieces = with_chunks(session, limit=BATCH)
     swept = sum(_remove_chunks(settings, video_id, attempt) for video_id, attempt in in_pieces)
     unreadable = 0
     for video_id, attempt in videos:
+        with transaction(settings.database) as session:
+            # An overtaken process may have opened one after its successor closed the others. One video a transaction,
+            # because each takes counters that others wait for.
+            ledger.close_abandoned(session, video_id, before_attempt=attempt)
         try:
             swept += _sweep(settings, video_id, attempt)
         except (StorageRefused, ValueError) as error:
