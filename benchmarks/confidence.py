@@ -4,7 +4,7 @@
 queries for absent things in queries/absent.json, written down before any score was looked at. It makes a library of
 the videos as the pipeline does, scene by scene, and asks it as a search does. It prints the curve of either half and
 of both; the cut-off that ships was chosen on both, so no query of them is unseen. The queries of
-queries/more_footage.json were written after the cut-off was chosen, and nothing was chosen on them.
+queries/more_footage.json are: written down before their results, too, and nothing was chosen on them.
 """
 
 import json

@@ -122,9 +122,7 @@ def print_hits(console: Console, hits: Sequence[Document], before: int = 0) -> N
         console.print("no more scenes")
         return
     if not hits:
-        console.print(
-            "no scenes found; where nothing narrows the search there are none yet: dailies ingest FILE --wait"
-        )
+        console.print("no scenes found; if there are none yet: dailies ingest FILE --wait")
         return
     if all(hit.get("is_good_match") is False for hit in hits):
         console.print(f"[yellow]{NO_GOOD_MATCH}[/yellow]")

@@ -16,7 +16,8 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=None, help="repeats a campaign's choices")
     parser.add_argument("--uploads", type=int, default=160)
     parser.add_argument("--faults", type=int, default=110)
-    parser.add_argument("--recovery", action="store_true", help="also measure recovery times")
+    losses = {"nargs": "?", "const": recovery.ALL, "choices": (recovery.ALL, *recovery.LOSSES)}
+    parser.add_argument("--recovery", **losses, help="also measure recovery times, all or of one loss")
     parser.add_argument("--crash-points", action="store_true", help="also fail at every write in every way")
     parser.add_argument("--chunks", type=int, default=0, help="so many kills in the middle of an eight-chunk transcode")
     parser.add_argument("--backfill", type=int, default=0, help="so many videos embedded again while uploads arrive")
@@ -44,7 +45,7 @@ def main() -> int:
         print(figures.table(), *(f"PROBLEM: {problem}" for problem in figures.problems()), sep="\n", flush=True)
         passed &= not figures.problems()
     if arguments.recovery:
-        passed &= recovery.measure()
+        passed &= recovery.measure(arguments.recovery)
     print("passed" if passed else "FAILED")
     return 0 if passed else 1
 

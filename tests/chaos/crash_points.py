@@ -1,15 +1,13 @@
 """Every write of the pipeline × before and after it × killed, a bug, a lost answer: the full product."""
 
 import tempfile
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from core.faults import TAKEN, WRITES, Fault, Moment, armed
 from core.stages import Part, Stage
-from tests.chaos.rig import Rig, make_clip, rig
-from tests.conftest import PATIENCE
+from tests.chaos.rig import Rig, make_clip, rig, soon
 
 FAULTS = (Fault.KILL, Fault.RAISE, Fault.LOSE)
 #: Seconds that all cases may take, for each of them; they go through their faults side by side.
@@ -41,15 +39,19 @@ def full_product() -> bool:
     with rig() as running, tempfile.TemporaryDirectory() as name:
         for number, case in enumerate(cases):
             start(running, Path(name), number, case)
-        waiting, end = list(cases), time.monotonic() + len(cases) * EACH_S * PATIENCE
-        while waiting and time.monotonic() < end:
+        waiting = list(cases)
+
+        def all_ended() -> bool:
+            nonlocal wrong
             for case in list(waiting):
                 said = running.patiently(lambda case=case: outcome(running, case))  # type: ignore[misc]
                 if said is not None:
                     waiting.remove(case)
                     wrong += said != OK
                     print(f"{case.write:<10} {case.moment:<7} {case.fault:<6} {said}", flush=True)
-            time.sleep(1)
+            return not waiting
+
+        soon(all_ended, len(cases) * EACH_S, every_s=1)
         for case in waiting:
             print(f"{case.write:<10} {case.moment:<7} {case.fault:<6} never ended: {running.live.video(case.video_id)}")
     print(f"{len(cases)} crash points, {len(cases) - wrong - len(waiting)} as they should be", flush=True)

@@ -8,7 +8,6 @@ from contextlib import suppress
 from pathlib import Path
 
 import psutil
-import psycopg
 
 from core.faults import SCRATCH, TAKEN, WRITES, Fault, Moment, armed
 from tests.chaos.rig import SMALL_BYTES, Rig, soon
@@ -111,12 +110,7 @@ def _drop_prefect(rig: Rig, _chance: random.Random) -> bool:
         rig.rows("DROP DATABASE prefect WITH (FORCE)", database="postgres")
         return True
 
-    done = False
-    for _ in range(10):
-        with suppress(psycopg.Error):
-            done = drop()
-            break
-        time.sleep(1)
+    done = bool(soon(drop, 10, every_s=1))
     # Postgres' part makes a database that is missing when it starts again; the server then makes its tables.
     return send(rig.part("postgres"), signal.SIGINT) and send(rig.part("prefect"), signal.SIGKILL) and done
 

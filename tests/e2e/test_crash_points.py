@@ -32,8 +32,7 @@ ORDER: list[Point] = [(write, moment) for write in WRITES if write != "reject" f
 ONE_EACH: list[Point] = [point for n, point in enumerate(ORDER) if n % 4 in {0, 3}]
 #: Filling one more space for an indexed video: one reads, one commits once; tests/integration/test_embed_video.py.
 OTHER_FLOWS = {"read what is published", "add vectors"}
-#: So many kills a video, so that several videos go through theirs side
-#: by side and each is resumed a few times only.
+#: So many kills a video: several videos go through theirs side by side, and each is resumed a few times only.
 KILLS = 4
 
 

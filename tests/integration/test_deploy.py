@@ -14,9 +14,11 @@ from prefect.client.schemas.objects import State
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Completed, Crashed, Failed, Pending
 
+from core.errors import NotFound
 from core.settings import Settings
 from core.stages import Stage
 from core.values import SourceVersion
+from deployments.automations import notification_block
 from deployments.described import deployments
 from dispatch.runs import prefect_client
 from dispatch.vacuum import vacuum
@@ -100,6 +102,13 @@ def test_prefects_own_deploy_takes_the_same_file_once_the_pool_is_there(server: 
         assert [found[name][key] for key in compared] == [one[key] for key in compared], name
         assert found[name]["pull_steps"] in ([], None)
         assert [each["slug"] for each in found[name]["schedules"]] == [each["slug"] for each in one["schedules"]]
+
+
+def test_what_names_no_block_is_not_told_because_it_may_hold_a_token(server: str):
+    with temporary_settings({PREFECT_API_URL: server}), prefect_client() as client, pytest.raises(NotFound) as refused:
+        notification_block(client, "hooks.example/services/s3cret")
+    assert "DAILIES_WORKFLOW__NOTIFY" in str(refused.value)
+    assert "s3cret" not in str(refused.value)
 
 
 def test_the_server_makes_runs_of_every_schedule(server: str):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from core.errors import MissingDependency
+from core.errors import EncoderKilled, MissingDependency
 from core.settings import MediaSettings
 from media.rung_encoders import require_encoder
 from tests.media.test_chunks import LONG, SETTINGS, SOUND, chunked, packets, picture  # noqa: F401 fixtures
@@ -67,3 +67,13 @@ def test_an_encoder_that_works_is_let_through(encoder, tools):
     else:
         with pytest.raises(MissingDependency, match="built without"):
             require_encoder(MediaSettings(encoder=encoder), tools)
+
+
+@pytest.mark.parametrize(("ends", "error"), [("kill -KILL $$", EncoderKilled), ("kill -ILL $$", MissingDependency)])
+def test_a_trial_that_was_ended_from_outside_says_nothing_of_the_encoder(ends, error, tools, tmp_path):
+    program = tmp_path / "ffmpeg"
+    program.write_text(f"#!/bin/sh\n{ends}\n")
+    program.chmod(0o755)
+    dying = replace(tools, ffmpeg=program, encoders=frozenset({"libx264", "h264_nvenc"}))
+    with pytest.raises(error):
+        require_encoder(MediaSettings(encoder="h264_nvenc"), dying)
