@@ -13,5 +13,7 @@ HEARTBEAT_S: Final = 30
 SILENT: Final = "No heartbeat: its process was lost."
 #: What it says of one that a worker took and never started.
 NEVER_STARTED: Final = "Taken by a worker that never started it."
-#: Name of the state, a completed one, that an ingest run ends in when its video's media is bad.
+#: Names of states, completed ones: of an ingest run whose video's media is bad, and of a run that a newer attempt at its
+#: video overtook.
 REJECTED: Final = "Rejected"
+SUPERSEDED: Final = "Superseded"

@@ -14,8 +14,9 @@ RUN_COMMAND: Final = "python -m prefect.engine"
 WAITING_COMMAND: Final = f"nice -n 10 {RUN_COMMAND}"
 #: Where runs wait that a GPU makes quick, once one is configured.
 GPU_QUEUE: Final = "gpu"
-#: Runs of our own upkeep at a time: after a weekend without a worker hundreds of them are late.
-SYSTEM_AT_ONCE: Final = 4
+#: Runs of our own upkeep at a time: after a weekend without a worker hundreds of them are late. A backfill that is at
+#: work keeps its place for days, and there may be one of each stage and space.
+SYSTEM_AT_ONCE: Final = 12
 
 
 class Queue(BaseModel):

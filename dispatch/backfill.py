@@ -16,13 +16,16 @@ from pydantic import BaseModel, ConfigDict
 
 from core.settings import Settings
 from dispatch.asking import Leave, ask, take_leave
-from dispatch.following import Asked, count_done, has_ended, states_of
-from dispatch.planning import Plan, Selection, Target, page, prepare
-from models.lacking import Candidate
+from dispatch.following import Asked, has_ended, note_ended, states_of
+from dispatch.planning import Plan, Selection, Target, at_once, page, prepare
+from models.lacking import Candidate, Lack
 from models.session_lock import SessionLock
 
 #: Runs that wait for those that run: enough that no worker is idle between two looks.
 WAITING: Final = 10
+#: What lacks the recipe, in this order: what failed comes last, or a few videos that never can be done would use up
+#: the budget of every day.
+_IN_TURN: Final = (Lack.MISSING, Lack.STALE, Lack.FAILED)
 #: Seconds between two looks at the runs that were asked for.
 POLL_S: Final = 2.0
 
@@ -77,14 +80,18 @@ class Backfill:
         self._settings, self._selection, self._aim = settings, selection, planned.target
         self._gap_s, self._daily_budget, self._poll_s, self._clock = 60 / per_minute, daily_budget, poll_s, clock
         self._lock = SessionLock(settings.database, _lock_name(settings, selection, self._aim))
-        self._most_going = settings.workflow.backfills_at_once + WAITING
+        self._most_going = at_once(settings, self._aim) + WAITING
         self._pause = Event()
         self._is_prepared = False
         #: Not asked for yet, and whether the first of them is counted in the budget.
         self._page: deque[Candidate] = deque()
         self._is_counted = False
-        #: Where the next page begins.
+        #: Which videos are asked for now, and which after them.
+        self._lacks = deque([selection.state] if selection.state else _IN_TURN)
+        #: Where the next page of these begins.
         self._after: Candidate | None = None
+        #: Videos that failed in this backfill: the next one takes them again.
+        self._failures: set[UUID] = set()
         self._going: dict[UUID, Asked] = {}
         self._spent_on: dt.date | None = None
         self._done = self._failed = 0
@@ -114,7 +121,7 @@ class Backfill:
         has_moved = self._look()
         room = self._most_going - len(self._going)
         if room > 0 and not self._is_spent:
-            self._page += page(self._settings, self._selection, self._aim, self._after, room)
+            self._page += self._next(room)
         if not self._going and not self._page:
             note = f"The budget of {self._daily_budget} videos a day is used up." if self._is_spent else ""
             return self._step(End.BUDGET if note else End.DONE, note)
@@ -151,13 +158,27 @@ class Backfill:
             for run_id, asked in self._going.items()
             if has_ended(self._settings, self._aim, run_id, asked, states.get(run_id), now)
         }
-        done = count_done(
-            self._settings, self._aim, {self._going[run_id].video_id: states.get(run_id) for run_id in ended}
-        )
-        self._done, self._failed = self._done + done, self._failed + len(ended) - done
-        for run_id in ended:
-            del self._going[run_id]
+        videos = {self._going.pop(run_id).video_id: states.get(run_id) for run_id in ended}
+        done = note_ended(self._settings, self._aim, videos)
+        self._failures |= videos.keys() - done
+        self._done, self._failed = self._done + len(done), self._failed + len(videos) - len(done)
         return bool(ended)
+
+    def _next(self, room: int) -> list[Candidate]:
+        """Give the next videos to ask for; an empty list when there are none."""
+        while True:
+            selection = self._selection.model_copy(update={"state": self._lacks[0]})
+            found = page(self._settings, selection, self._aim, self._after, room)
+            tried = self._failures.union(asked.video_id for asked in self._going.values())
+            if fresh := [one for one in found if one.video_id not in tried]:
+                return fresh
+            if found:
+                self._after = found[-1]
+            elif len(self._lacks) > 1:
+                self._lacks.popleft()
+                self._after = None
+            else:
+                return []
 
     def _step(self, end: End | None = None, note: str = "") -> Step:
         return Step(done=self._done, failed=self._failed, going=len(self._going), end=end, note=note)

@@ -13,11 +13,14 @@ from core.agreed import REJECTED
 from core.settings import Settings
 from dispatch.planning import Target
 from dispatch.runs import give_up, prefect_client, reschedule
-from dispatch.settle import Action, action_for
+from dispatch.settle import Action, action_for, is_guess
 from models import Video, recipes
 from models.session import transaction
 from models.states import LIVE_STATUSES
 
+#: Seconds that a run has to end by itself when it was called crashed because Prefect heard nothing: after an outage of
+#: Prefect most of these are at work.
+GUESS_S: Final = 120.0
 #: Ids in one question to Prefect.
 _IDS: Final = 200
 
@@ -60,7 +63,8 @@ def has_ended(
     if aim.space is None and (other := _worked_on_by(settings, asked.video_id)) is not None:
         # `settle` resumes it, or marks it failed; another run that took the video over is no business of ours.
         return other != run_id
-    action = action_for(StateType.CRASHED, (now - state.timestamp).total_seconds(), asked.resumes)
+    age_s = (now - state.timestamp).total_seconds() - (GUESS_S if is_guess(state) else 0.0)
+    action = action_for(StateType.CRASHED, age_s, asked.resumes)
     if action is Action.RESUME:
         reschedule(run_id)
         asked.resumes += 1
@@ -78,8 +82,8 @@ def _worked_on_by(settings: Settings, video_id: UUID) -> UUID | None:
         return video.flow_run_id
 
 
-def count_done(settings: Settings, aim: Target, ended: Mapping[UUID, State[Any] | None]) -> int:
-    """Count the videos that have the recipe now; the others count as failed in the coverage from now on.
+def note_ended(settings: Settings, aim: Target, ended: Mapping[UUID, State[Any] | None]) -> set[UUID]:
+    """Give the videos that have the recipe now; the others count as failed in the coverage from now on.
 
     A run that ended well by another recipe, such as that of a worker with older settings, is no failure of the video.
 
@@ -91,7 +95,7 @@ def count_done(settings: Settings, aim: Target, ended: Mapping[UUID, State[Any] 
         for video_id, state in ended.items():
             if video_id not in done and state is not None and _went_wrong(state):
                 recipes.note_failure(session, video_id, aim.column.stage, aim.column.encoder_id)
-    return len(done)
+    return done
 
 
 def _went_wrong(state: State[Any]) -> bool:

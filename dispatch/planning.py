@@ -101,15 +101,19 @@ def plan(settings: Settings, selection: Selection, per_minute: int) -> Plan:
         sample = _sample(session, selection, which)
         each_s = _seconds_each(session, settings, aim, sample)
         each_bytes = _bytes_each(session, aim, sample)
-    workflow = settings.workflow
-    at_once = (aim.space and workflow.gpu_at_once) or workflow.backfills_at_once
-    slowest_s = None if each_s is None else max(each_s / at_once, 60 / per_minute)
+    slowest_s = None if each_s is None else max(each_s / at_once(settings, aim), 60 / per_minute)
     return Plan(
         target=aim,
         videos=videos,
         hours=None if slowest_s is None else round(videos * slowest_s / 3600, 2),
         bytes=None if each_bytes is None else round(videos * each_bytes),
     )
+
+
+def at_once(settings: Settings, aim: Target) -> int:
+    """Give the runs of a backfill that its queue lets work at a time."""
+    workflow = settings.workflow
+    return (aim.space and workflow.gpu_at_once) or workflow.backfills_at_once
 
 
 def wanted(settings: Settings, selection: Selection, aim: Target) -> Wanted:

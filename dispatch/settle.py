@@ -168,7 +168,7 @@ def _settle_all(settings: Settings, *, begun_only: bool) -> dict[Action, int]:
 def _settle_one(settings: Settings, video: LiveVideo, run: FlowRun | None) -> Action:
     state = run.state if run else None
     kind, age_s = standing(video, state)
-    action = action_for(kind, age_s, video.auto_resumes, alive_s(video, kind), is_guess=_is_guess(state))
+    action = action_for(kind, age_s, video.auto_resumes, alive_s(video, kind), is_guess=is_guess(state))
     with bound(video_id=video.video_id, run_id=video.flow_run_id):
         try:
             if not _take(settings, action, video, run):
@@ -201,7 +201,8 @@ def alive_s(video: LiveVideo, kind: StateType | None) -> float:
     return 0.0 if video.attempt and kind is StateType.RUNNING else inf
 
 
-def _is_guess(state: State[Any] | None) -> bool:
+def is_guess(state: State[Any] | None) -> bool:
+    """Say whether a run was called crashed because Prefect heard nothing of it; its process may live."""
     return state is not None and state.message == SILENT
 
 
@@ -236,13 +237,19 @@ def _take(settings: Settings, action: Action, video: LiveVideo, run: FlowRun | N
             mine = count_auto_resume(session, video.video_id, video.auto_resumes)
         return mine and reschedule(run.id)
     if action in (Action.CRASH, Action.REVIVE) and run is not None and run.state is not None:
-        return _set_right(run.id, run.state)
+        return set_right(run.id, run.state)
     if action is Action.FAIL and run is not None and run.state is not None:
         return _give_up(settings, video, run, run.state)
     return False
 
 
-def _set_right(run_id: UUID, state: State[Any]) -> bool:
+def set_right(run_id: UUID, state: State[Any]) -> bool:
+    """Call a run what it truly is, which its state is known not to be; False when it has changed meanwhile.
+
+    Raises:
+        WorkflowUnavailable: transient.
+        WorkflowRefused: permanent.
+    """
     if not is_still(run_id, state):
         return False  # it said so itself, or a person was faster
     with prefect_client() as client:

@@ -13,7 +13,7 @@ from core.stages import Stage
 from core.version import VERSION
 from dispatch import planning
 from dispatch.backfill import Backfill, End
-from flows.pausing import stop_if_paused
+from flows.pausing import heed_own_state
 from models.lacking import Lack, Order
 from tasks import report
 from tasks.patience import LONG_WAITS_S, patiently
@@ -68,7 +68,7 @@ def backfill_flow(
     with Backfill(settings, selection, planned, per_minute=per_minute, daily_budget=daily_budget) as work:
         while (step := patiently(work.advance, LONG_WAITS_S)).end is None:
             told.tell(step.done, step.failed, step.going, is_over=False, note=step.note)
-            patiently(stop_if_paused, LONG_WAITS_S)
+            patiently(heed_own_state, LONG_WAITS_S)
     told.tell(step.done, step.failed, step.going, is_over=True, note=step.note)
     report.coverage(patiently(partial(planning.matrix, settings, selection), LONG_WAITS_S))
     return None if step.end is End.DONE else Completed(name=str(step.end), message=step.note)

@@ -5,7 +5,10 @@ from uuid import UUID
 
 from prefect import Flow, flow
 from prefect.client.schemas.objects import FlowRun, State
+from prefect.states import Completed
 
+from core.agreed import SUPERSEDED
+from core.errors import Superseded
 from core.version import VERSION
 from flows.runner import clear_scratch, placed, task_runner
 from tasks.analysis import embed_scenes
@@ -25,8 +28,10 @@ def note_unfilled(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) ->
     on_failure=[note_unfilled],
     task_runner=task_runner(),
 )
-def embed_video(video_id: UUID, space: str) -> None:
+def embed_video(video_id: UUID, space: str) -> State[Any] | None:
     """Embed an indexed video by a space's encoder, from its proxy; source, status and scenes stay as they are.
+
+    Overtaken by a new attempt at the video, it ends as Superseded: that attempt fills every space.
 
     Args:
         video_id: the indexed video, by its id.
@@ -36,5 +41,8 @@ def embed_video(video_id: UUID, space: str) -> None:
     try:
         embedded = placed(embed_scenes)(published.ticket, published.transcoded, published.detected, published.encoder)
         add_vectors(published.ticket, published.detected, embedded)
+    except Superseded as overtaken:
+        return Completed(name=SUPERSEDED, message=str(overtaken))
     finally:
         clear_scratch(published.ticket)
+    return None

@@ -11,7 +11,7 @@ from prefect.exceptions import Abort
 from prefect.flows import Flow
 from prefect.states import Completed
 
-from core.agreed import REJECTED
+from core.agreed import REJECTED, SUPERSEDED
 from core.errors import DatabaseUnavailable, InvalidMedia, Superseded, WorkflowRefused, WorkflowUnavailable
 from core.failures import describe
 from core.logs import bound
@@ -104,7 +104,7 @@ def _superseded(ticket: Ticket, superseded: Superseded) -> State[Any]:
     else:
         if owner is not None and owner.flow_run_id == flow_run_id():
             raise Abort(str(superseded)) from superseded
-    return Completed(name="Superseded", message=str(superseded))
+    return Completed(name=SUPERSEDED, message=str(superseded))
 
 
 def _owner(ticket: Ticket) -> Video | None:

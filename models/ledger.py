@@ -39,17 +39,17 @@ def start(
 ) -> UUID:
     """Open a row for one execution of a stage, or of a share of it; give its id."""
     part = share.label if share else None
-    before = (
+    before = (  # tries of this share in this attempt
         StageRun.video_id == ticket.video_id,
         StageRun.stage == stage,
         StageRun.part.is_not_distinct_from(part),
         StageRun.attempt == ticket.attempt,
     )
-    # An entry of this attempt that is still open belongs to a try whose end could not be written.
-    _abandon(session, *before)
-    # Embedding has one result a space; only the same one is tried again.
-    same = (StageRun.fingerprint.is_not_distinct_from(fingerprint), StageRun.state != StageState.REUSED)
-    if session.scalar(select(select(StageRun.id).where(*before, *same).exists())):
+    # Embedding has one result a space, and several spaces may be filled at a time: only the same one is tried again.
+    same = (*before, StageRun.fingerprint.is_not_distinct_from(fingerprint))
+    # An entry that is still open belongs to a try whose end could not be written.
+    _abandon(session, *same)
+    if session.scalar(select(select(StageRun.id).where(*same, StageRun.state != StageState.REUSED).exists())):
         stage_statistic.note(session, Noted.RETRIED, stage, part)
     row = StageRun(
         id=uuid4(),

@@ -74,8 +74,8 @@ def create_app(
     app = FastAPI(title="Dailies", lifespan=lifespan, docs_url=None, redoc_url=None)
     app.state.searches = CapacityLimiter(AT_ONCE)
     app.state.door = Door(settings=settings, wake=dispatcher.wake)
-    app.state.metrics, histogram = metrics.registry_for(settings, queues)
-    app.add_middleware(metrics.Timed, histogram=histogram)
+    app.state.metrics, requests, app.state.search_seconds = metrics.metrics_for(settings, queues)
+    app.add_middleware(metrics.Timed, histogram=requests)
     answer_errors(app)
     for part in (health, metrics, webhook, uploads, videos, reruns, files, search, encoders, coverage, home):
         app.include_router(part.router)

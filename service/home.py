@@ -18,9 +18,10 @@ from service.bodies import Storable
 from service.door import Door, DoorOf
 from service.finding import Choice, Findings, find_by_picture, find_by_text, find_similar
 from service.hits import SceneHitDocument, hit_of, player_path, poster_path, shows_it
+from service.judging import Sort
 from service.pages import page
 from service.pictures import sent_picture
-from service.turns import in_turn
+from service.turns import in_turn, searched
 
 router = APIRouter(tags=["pages"], include_in_schema=False)
 
@@ -43,10 +44,10 @@ async def home(request: Request, door: DoorOf, asked: Annotated[Asked, Query()])
     """Show the form and, when something was asked, what was found."""
     findings, like = None, None
     if asked.like is not None:
-        findings = await in_turn(request, find_similar, door, asked.like, asked)
+        findings = await searched(request, Sort.SCENE, find_similar, door, asked.like, asked)
         like = await in_turn(request, _described, door, asked.like)
     elif asked.q:
-        findings = await in_turn(request, find_by_text, door, asked.q, asked)
+        findings = await searched(request, Sort.TEXT, find_by_text, door, asked.q, asked)
     latest = await run_in_threadpool(_latest, door) if findings is None else []
     video = next(iter(asked.video), None)
     return _page(request, door.settings, findings, q=asked.q, like=like, video=video, latest=latest)
@@ -57,7 +58,7 @@ async def home_with_picture(
     request: Request, door: DoorOf, picture: Annotated[bytes, Depends(sent_picture)]
 ) -> HTMLResponse:
     """Show what looks like the picture that the form sent."""
-    findings = await in_turn(request, find_by_picture, door, picture, Choice(limit=48))
+    findings = await searched(request, Sort.PICTURE, find_by_picture, door, picture, Choice(limit=48))
     return _page(request, door.settings, findings, q="", by_picture=True)
 
 

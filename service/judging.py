@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from enum import Enum, auto
+from enum import StrEnum
 from uuid import UUID
 
 import numpy as np
@@ -12,13 +12,13 @@ from core.settings import EncoderSettings
 from service.ranking import Distinct
 
 
-class Sort(Enum):
+class Sort(StrEnum):
     """What was asked with."""
 
-    TEXT = auto()
-    PICTURE = auto()
+    TEXT = "text"
+    PICTURE = "picture"
     #: Another scene: its vector is there, so no network is loaded, and without one nothing is measured.
-    SCENE = auto()
+    SCENE = "scene"
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Numbers for Prometheus: of records and queues, which every replica tells alike, and of this process's own requests."""
 
 import time
-from typing import Final
+from typing import Final, NamedTuple
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
@@ -16,6 +16,7 @@ from prometheus_client import (
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from core.settings import Settings
+from service.judging import Sort
 from service.machine import Machine
 from service.queues import Queues
 from service.records import Records
@@ -61,18 +62,37 @@ class Timed:
             self._histogram.labels(route, status).observe(time.perf_counter() - began)
 
 
-def registry_for(settings: Settings, queues: Queues) -> tuple[CollectorRegistry, Histogram]:
-    """Make a registry of one application: tests make several in one process."""
+class Metrics(NamedTuple):
+    """What one application tells, and the histograms that its requests are noted in."""
+
+    registry: CollectorRegistry
+    #: By route and status.
+    requests: Histogram
+    #: By what was asked with.
+    searches: Histogram
+
+
+def metrics_for(settings: Settings, queues: Queues) -> Metrics:
+    """Make the metrics of one application: tests make several in one process."""
     registry = CollectorRegistry(auto_describe=False)
-    histogram = Histogram(
+    requests = Histogram(
         "dailies_request_seconds",
         "Time until the last byte of an answer, by route and status",
         ["route", "status"],
         buckets=_REQUEST_BOUNDS_S,
         registry=registry,
     )
+    searches = Histogram(
+        "dailies_search_seconds",
+        "Time until a search was answered, by what was asked with, whichever page or route asked",
+        ["kind"],
+        buckets=_REQUEST_BOUNDS_S,
+        registry=registry,
+    )
+    for kind in Sort:
+        searches.labels(kind.value)  # told from the first scrape on, at 0
     for collector in (Records(settings), queues, Machine(settings, "dailies")):
         registry.register(collector)
     ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)
-    return registry, histogram
+    return Metrics(registry, requests, searches)

@@ -13,8 +13,9 @@ from service.bodies import Storable
 from service.door import DoorOf
 from service.finding import Choice, Findings, find_by_picture, find_by_text, find_similar
 from service.hits import SceneHitDocument, SceneInFullDocument, hit_of, scene_in_full_of
+from service.judging import Sort
 from service.pictures import sent_picture
-from service.turns import in_turn
+from service.turns import searched
 
 router = APIRouter(tags=["search"])
 
@@ -38,7 +39,7 @@ async def search(
 
     The `Link` header leads to the next page.
     """
-    findings = await in_turn(request, find_by_text, door, question.q, question)
+    findings = await searched(request, Sort.TEXT, find_by_text, door, question.q, question)
     return _told(request, response, findings)
 
 
@@ -54,7 +55,7 @@ async def search_by_image(
 
     The `Link` header leads to the next page; send the same picture there.
     """
-    findings = await in_turn(request, find_by_picture, door, picture, choice)
+    findings = await searched(request, Sort.PICTURE, find_by_picture, door, picture, choice)
     return _told(request, response, findings)
 
 
@@ -73,7 +74,7 @@ async def similar(
     request: Request, response: Response, door: DoorOf, scene_id: UUID, choice: Annotated[Choice, Query()]
 ) -> list[SceneHitDocument]:
     """Find the scenes that look like another one, best first."""
-    findings = await in_turn(request, find_similar, door, scene_id, choice)
+    findings = await searched(request, Sort.SCENE, find_similar, door, scene_id, choice)
     return _told(request, response, findings)
 
 

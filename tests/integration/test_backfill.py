@@ -7,13 +7,15 @@ from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
+from prefect import flow
 from prefect.client.schemas.filters import FlowRunFilter
 from prefect.client.schemas.objects import FlowRun, State, StateType
+from prefect.context import FlowRunContext
 from prefect.settings import PREFECT_API_URL, PREFECT_LOGGING_TO_API_ENABLED, temporary_settings
 from prefect.states import Completed, Crashed, Failed
 from sqlalchemy import text
 
-from core.agreed import REJECTED
+from core.agreed import REJECTED, SILENT
 from core.errors import TransientError
 from core.fingerprint import Recipes
 from core.settings import Settings, get_settings
@@ -22,14 +24,17 @@ from core.values import EncoderSpec, SourceVersion
 from dispatch import planning
 from dispatch.asking import TAG
 from dispatch.backfill import WAITING, Backfill, End, Step
-from dispatch.runs import prefect_client
+from dispatch.following import GUESS_S
+from dispatch.runs import prefect_client, state_of
 from dispatch.settle import RESUME_AFTER_S
 from encoders.catalog import spec_for
 from flows.backfill import backfill_flow
+from flows.pausing import heed_own_state
 from models import Video, VideoStatus, counter, coverage, inbox, recipes, spaces, stage_statistic
 from models.recipes import Column
 from models.session import transaction
 from models.states import StageState
+from models.video_stage import NO_ENCODER
 from tests.integration.prefect_server import bare_server, deploy
 from tests.tiny_checkpoints import save_clip
 
@@ -187,12 +192,12 @@ def test_the_budget_of_a_day_is_shared_and_counts_runs_that_are_resumed(settings
     assert (step.failed, step.end) == (2, End.BUDGET)
     assert "budget of 2" in step.note
     worker.ends = worker.well
-    step = follow(backfill(settings, budget=3), worker)
-    assert (step.done, step.end) == (1, End.BUDGET), "the same run, asked for again, is one of the three"
-    assert worker.asked() == sorted(videos[:2])
+    step = follow(backfill(settings, budget=5), worker)
+    assert (step.done, step.end) == (3, End.BUDGET), "a run that is asked for again is one of the five"
+    assert worker.asked() == sorted(videos)
     with transaction(settings.database) as session:
         session.execute(text("UPDATE counter SET name = 'backfilled_on_2026-01-01' WHERE name LIKE 'backfilled_on_%'"))
-    assert follow(backfill(settings, budget=3), worker).done == 3, "another day has its own"
+    assert follow(backfill(settings, budget=5), worker).done == 1, "another day has its own"
     with transaction(settings.database) as session:
         names = [name for name in session.scalars(text("SELECT name FROM counter")) if "backfilled_on" in name]
     assert names != ["backfilled_on_2026-01-01"]
@@ -261,6 +266,53 @@ def test_a_crashed_rerun_is_left_to_those_who_look_after_it(settings: Settings, 
         worker.end(run, worker.well(run))
         step = follow(work, worker)
     assert (step.done, step.failed, step.end) == (1, 0, End.DONE)
+
+
+def test_what_failed_comes_last_so_that_it_cannot_use_up_the_budget_of_every_day(settings: Settings, older: Recipes):
+    first, second, third = published(settings, older, 3)
+    with transaction(settings.database) as session:
+        recipes.note_failure(session, first, Stage.SHOTS, NO_ENCODER)
+    worker = Worker(settings, [first, second, third])
+    worker.ends = lambda run: Failed() if run.parameters["video_id"] == str(second) else worker.well(run)
+    step = follow(backfill(settings, budget=2), worker)
+    assert (worker.asked(), step.done, step.failed, step.end) == (sorted([second, third]), 1, 1, End.BUDGET)
+    step = follow(backfill(settings, budget=9), worker)
+    assert (step.done, step.failed, step.end) == (1, 1, End.DONE), "what failed in it is not taken again"
+    assert worker.asked() == sorted([first, second, third])
+
+
+def test_a_run_that_prefect_took_for_dead_gets_time_to_end_by_itself(settings: Settings):
+    [video_id] = published(settings, Recipes(settings), 1)
+    with transaction(settings.database) as session:
+        spaces.register(session, SPEC)
+    worker = Worker(settings, [video_id])
+    worker.ends = lambda _run: Crashed(message=SILENT)
+    selection = planning.Selection(stage=Stage.EMBED, space="tiny")
+    with backfill(settings, selection, later_s=RESUME_AFTER_S[0] + GUESS_S / 2) as work:
+        for _ in range(6):
+            work.advance()
+            worker.work()
+        [run] = worker.runs()
+        assert run.state_type is StateType.CRASHED
+        worker.end(run, worker.well(run))
+        assert follow(work, worker).done == 1
+    [run] = worker.runs()
+    assert run.run_count == 0, "nobody started it again"
+
+
+def test_a_run_at_work_that_prefect_took_for_dead_is_running_again():
+    @flow
+    def at_work(message: str) -> None:
+        own = FlowRunContext.get().flow_run.id
+        with prefect_client() as client:
+            client.set_flow_run_state(own, Crashed(message=message), force=True)
+        heed_own_state()
+        states.append(state_of(own).type)
+
+    states: list[StateType] = []
+    at_work(SILENT)
+    at_work("killed")
+    assert states == [StateType.RUNNING, StateType.CRASHED]
 
 
 @pytest.mark.parametrize("state", [Completed(name=REJECTED), Failed()], ids=["rejected", "failed"])

@@ -15,15 +15,18 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Completed, Crashed, Failed, Pending
 
 from core.errors import NotFound
+from core.fingerprint import Recipes
 from core.settings import Settings
 from core.stages import Stage
 from core.values import SourceVersion
 from deployments.automations import notification_block
 from deployments.described import deployments
+from deployments.pool import SYSTEM_AT_ONCE
 from dispatch.runs import prefect_client
 from dispatch.vacuum import vacuum
-from models import Video, VideoStatus, attempts, inbox
+from models import Video, VideoStatus, attempts, inbox, recipes
 from models.session import transaction
+from models.video_stage import NO_ENCODER
 from tests.conftest import wait_for
 from tests.integration.prefect_server import bare_server, deploy, run
 
@@ -62,7 +65,7 @@ def test_a_bare_server_gets_everything_and_a_second_time_changes_nothing(server:
     assert form["dry_run"]["default"] is True
     (nightly,) = made["vacuum/nightly"]["schedules"]
     assert (nightly["parameters"], nightly["active"]) == ({"dry_run": False}, True)
-    assert queues(server).items() >= {"uploads": 4, "backfill": 1, "system": 4}.items()
+    assert queues(server).items() >= {"uploads": 4, "backfill": 1, "system": SYSTEM_AT_ONCE}.items()
 
     second = deploy(server)
     assert first.keys() == second.keys()
@@ -147,13 +150,14 @@ def a_run(client: SyncPrefectClient, name: str, video_id: UUID | None, state: St
 
 def test_a_vacuum_removes_old_runs_and_never_one_that_may_be_resumed(server: str, settings: Settings):
     deploy(server)
-    indexed, rerun = a_video(settings, is_indexed=True), a_video(settings, is_indexed=True)
+    indexed, rerun, behind = (a_video(settings, is_indexed=True) for _ in range(3))
     failed = a_video(settings, is_indexed=False)
     with temporary_settings({PREFECT_API_URL: server}), prefect_client() as client:
         needed = {
             a_run(client, "ingest-video/uploads", failed, Crashed()),
             a_run(client, "ingest-video/uploads", failed, Failed()),
             a_run(client, "ingest-video/uploads", rerun, Completed()),
+            a_run(client, "ingest-video/backfill", behind, Failed()),
             a_run(client, "ingest-video/uploads", indexed, Pending()),
         }
         old = {
@@ -164,17 +168,19 @@ def test_a_vacuum_removes_old_runs_and_never_one_that_may_be_resumed(server: str
         }
         with transaction(settings.database) as session:
             session.get_one(Video, rerun).rerun_at = dt.datetime.now(dt.UTC)
+            recipes.record(session, behind, recipes.columns(session, Recipes(settings)))
+            recipes.note_failure(session, behind, Stage.SHOTS, NO_ENCODER)
 
         def run_ids() -> set[UUID]:
             return {run.id for run in client.read_flow_runs(limit=200)} & (needed | old)
 
         wanted = {"keep": dt.timedelta(0), "per_minute": 6000}
         counted = vacuum(settings, **wanted, at_most=100, dry_run=True)
-        assert (counted.removed, counted.kept, counted.more) == (4, 3, False)
+        assert (counted.removed, counted.kept, counted.more) == (4, 4, False)
         assert run_ids() == needed | old
         first = vacuum(settings, **wanted, at_most=1, dry_run=False)
         assert (first.removed, first.more) == (1, True)
         rest = vacuum(settings, **wanted, at_most=None, dry_run=False)
-        assert (rest.removed, rest.kept, rest.more) == (3, 3, False)
+        assert (rest.removed, rest.kept, rest.more) == (3, 4, False)
         assert run_ids() == needed
         assert vacuum(settings, **{**wanted, "keep": dt.timedelta(days=1)}, at_most=100, dry_run=False).removed == 0

@@ -7,13 +7,14 @@ from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
-from prefect.client.schemas.objects import FlowRun
+from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.logging import disable_run_logger
 from prefect.results import ResultRecord, ResultRecordMetadata
 from prefect.serializers import JSONSerializer
 from prefect.states import Failed
 from sqlalchemy import literal_column, select
 
+from core.agreed import SUPERSEDED
 from core.errors import MissingDependency, ObjectMissing
 from core.fingerprint import Recipes
 from core.settings import Settings, get_settings
@@ -33,6 +34,7 @@ from core.values import (
 )
 from dispatch import planning
 from encoders.catalog import spec_for
+from flows import embed
 from flows.embed import embed_video
 from media.tools import find_tools
 from models import Scene as SceneRow
@@ -53,7 +55,7 @@ from storage import keys
 from storage.client import ObjectStore
 from tasks import scratch
 from tasks.analysis import embed_scenes
-from tasks.spaces import add_vectors, open_spaces, read_published
+from tasks.spaces import Published, add_vectors, open_spaces, read_published
 from tests.tiny_checkpoints import save_clip
 
 OLDER = EncoderSpec(name="older", revision="1", dim=3, preprocess="none")
@@ -187,6 +189,25 @@ def test_a_video_whose_manifests_are_gone_asks_for_a_rerun(
     store.delete(configured.storage.derived_bucket, keys.manifest(video_id, Stage.SHOTS, "s1"))
     with pytest.raises(ObjectMissing, match="dailies rerun"):
         read_published.fn(video_id, "newer")
+
+
+def test_a_new_attempt_at_the_video_overtakes_it_and_nothing_failed(
+    configured: Settings, video_id: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with transaction(configured.database) as session:
+        spaces.register(session, spec_for(configured.encoder), configured.encoder.name)
+
+    def overtaken(video_id: UUID, space: str) -> Published:
+        published = read_published.fn(video_id, space)
+        with transaction(configured.database) as session:
+            attempts.begin(session, video_id, None)
+        return published
+
+    # The race: a rerun begins while this run is on its way from reading to embedding.
+    monkeypatch.setattr(embed, "read_published", overtaken)
+    monkeypatch.setattr(embed, "placed", lambda task: task.fn)
+    ended = embed_video.fn(video_id, "newer")
+    assert (ended.type, ended.name) == (StateType.COMPLETED, SUPERSEDED)
 
 
 def test_a_space_that_could_not_be_filled_counts_as_failed(configured: Settings, video_id: UUID) -> None:

@@ -196,6 +196,26 @@ def test_the_ledger_sums_up_tries_reuse_and_abandoned_rows(database: DatabaseSet
     assert (summary[Stage.TRANSCODE].attempts, summary[Stage.TRANSCODE].state) == (1, "failed")
 
 
+def test_two_spaces_that_are_filled_for_a_video_at_a_time_leave_each_other_s_entries_alone(database: DatabaseSettings):
+    ticket = begun(database)
+
+    def begin(space: str) -> UUID:
+        with transaction(database) as session:
+            return ledger.start(session, ticket, Stage.EMBED, space, None)
+
+    first, dead, second = begin("one"), begin("two"), begin("two")
+    with transaction(database) as session:
+        for entry in (first, dead, second):
+            ledger.finish(session, entry)
+        runs = reading.video_with_parts(session, ticket.video_id).stage_runs
+    states = {run.id: (run.state, run.error_class) for run in runs}
+    assert [states[entry] for entry in (first, dead, second)] == [
+        ("done", None),
+        ("failed", "Abandoned"),
+        ("done", None),
+    ]
+
+
 def test_shares_of_a_stage_side_by_side_are_one_stage_until_the_last_has_ended(database: DatabaseSettings):
     ticket = begun(database)
 

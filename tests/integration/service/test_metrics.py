@@ -76,6 +76,15 @@ def test_requests_are_timed_by_route_and_never_by_id(client: TestClient):
     assert found["dailies_request_seconds_count", frozenset({"/videos/{video_id}", "404"})] == 1
 
 
+def test_searches_are_timed_whichever_page_or_route_asked(client: TestClient, indexed_video: Callable[..., UUID]):
+    scene_id = client.get(f"/videos/{indexed_video()}").json()["scenes"][0]["scene_id"]
+    assert samples(client)["dailies_search_seconds_count", frozenset({"scene"})] == 0
+    for path in (f"/scenes/{scene_id}/similar", f"/?like={scene_id}"):
+        assert client.get(path).status_code == 200
+    assert client.get("/").status_code == 200, "which asks for nothing"
+    assert samples(client)["dailies_search_seconds_count", frozenset({"scene"})] == 2
+
+
 def test_without_a_database_everything_else_is_told_and_no_secret(settings: Settings):
     lost = settings.model_copy(
         update={"database": DatabaseSettings(url="postgresql+psycopg://nobody:secret@127.0.0.1:9/none")}
@@ -292,7 +301,7 @@ def test_the_failure_rate_counts_shares_and_deaths_and_no_bad_media(told: Told):
 
 
 def test_a_sum_over_what_every_replica_tells_alike_counts_it_once():
-    alike = re.compile(r"(?<!without \(instance, pod\) \()(?:rate|increase)\(dailies_(?!request)")
+    alike = re.compile(r"(?<!without \(instance, pod\) \()(?:rate|increase)\(dailies_(?!request|search)")
     for name in ("alerts.yml", "dashboard.json"):
         for title, expression in expressions(name).items():
             if "sum" in expression:
