@@ -100,8 +100,12 @@ class MediaFacts(Value):
     colours: Colours | None = None
     #: PTS of the first video frame in seconds, as the source counts; media time zero.
     start_s: Seconds = Decimal(0)
+    #: When the sound begins, on the same clock, as the container says; None where it does not.
+    sound_start_s: Seconds | None = None
     #: False where the source's clock is missing or jumps: such a source is never cut at times.
     is_cuttable: bool = True
+    #: Times of pictures, on the same clock, that are damaged: far beyond those before and after them.
+    wild_times_s: tuple[Seconds, ...] = ()
     #: What was not as good as it should be, in plain words; the video is indexed all the same.
     degraded: tuple[str, ...] = ()
 

@@ -1,4 +1,4 @@
-"""Prefect's worker, and beside it, where a port is set, its numbers for Prometheus.
+"""Prefect's worker, on a machine that was tried first; and beside it, where a port is set, its numbers for Prometheus.
 
 `python -m deployments.worker ARGUMENTS` is `prefect worker start ARGUMENTS`: one process either way, so that the numbers
 end with the worker.
@@ -6,6 +6,8 @@ end with the worker.
 
 import sys
 from collections.abc import Iterable, Iterator
+from threading import Event, Thread
+from typing import Final
 
 import psutil
 from prometheus_client import CollectorRegistry, ProcessCollector, start_http_server
@@ -13,8 +15,15 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from core.errors import MissingDependency, TransientError
 from core.settings import Settings
+from media.jail import layers
+from media.rung_encoders import require_encoder
 from service.machine import Machine
+from tasks.scratch import sweep
+
+#: Seconds between two looks for what dead processes left in scratch: a run that goes on elsewhere clears nothing here.
+SWEEP_EVERY_S: Final = 600.0
 
 
 class Runs(Collector):
@@ -48,10 +57,42 @@ def registry_for(settings: Settings) -> CollectorRegistry:
     return registry
 
 
+def make_ready(settings: Settings) -> None:
+    """Before an upload is taken, try what media work needs on this machine; then keep its scratch free of dead processes' files.
+
+    Nothing of it where runs are pods or containers, which are other machines.
+
+    Raises:
+        MissingDependency: no ffmpeg, or not the encoder that the settings name (permanent).
+    """
+    if settings.workflow.pool_template is not None:
+        return
+    try:
+        require_encoder(settings.media)
+        layers()  # logs those that the kernel does not have
+    except TransientError as error:
+        sys.stderr.write(f"too busy to try what media work needs: {error}\n")  # the first run tries again
+    Thread(target=_sweep, name="scratch", daemon=True).start()
+
+
+def _sweep() -> None:
+    pause = Event()
+    while True:
+        try:
+            sweep()
+        except OSError as error:
+            sys.stderr.write(f"scratch could not be swept: {error}\n")
+        pause.wait(SWEEP_EVERY_S)
+
+
 def main() -> None:
     """Start both; a worker whose numbers cannot be told works all the same."""
+    settings = Settings()
     try:
-        settings = Settings()
+        make_ready(settings)
+    except MissingDependency as error:
+        sys.exit(f"This worker cannot do media work: {error}")
+    try:
         if settings.metrics.worker_port is not None:
             start_http_server(settings.metrics.worker_port, settings.metrics.worker_host, registry_for(settings))
     except Exception as error:  # noqa: BLE001 - a port that is taken must stop no work

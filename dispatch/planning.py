@@ -110,6 +110,11 @@ def plan(settings: Settings, selection: Selection, per_minute: int) -> Plan:
     )
 
 
+def days(planned: Plan, daily_budget: int) -> int:
+    """Give the days (UTC) on which a backfill must be begun for all of its videos, while no other one shares the budget."""
+    return -(-planned.videos // daily_budget)
+
+
 def at_once(settings: Settings, aim: Target) -> int:
     """Give the runs of a backfill that its queue lets work at a time."""
     workflow = settings.workflow

@@ -61,7 +61,9 @@ def backfill_flow(
         until=until,
     )
     planned = patiently(partial(planning.plan, settings, selection, per_minute), LONG_WAITS_S)
-    told = report.BackfillPage(stage, planned.videos, planned.hours, planned.bytes)
+    told = report.BackfillPage(
+        stage, planned.videos, planned.hours, planned.bytes, planning.days(planned, daily_budget)
+    )
     report.coverage(patiently(partial(planning.matrix, settings, selection), LONG_WAITS_S))
     if dry_run or not planned.videos:
         return None

@@ -15,7 +15,7 @@ from media import probe
 from media.allowed import file_arg, guard_args
 from media.launcher import run_ffmpeg
 from media.limits import END_S, check_size, rate_of, undecodable
-from media.measuring import SCANNED, measured, starts_again, with_leaps
+from media.measuring import UNINDEXED, Clock, clock_of, measured, with_leaps
 from media.sniff import sniff
 from media.tools import Tools
 from media.wholeness import is_whole
@@ -51,11 +51,13 @@ def with_head(
     if rate is not None and rate > limits.max_frame_rate * Fraction(11, 10):
         raise InvalidMedia("frame_rate_too_high")
     start = seconds(times[0] if times else Fraction(0))
+    clock = _clock(header, path, tools, limits)
     seen = facts.model_copy(
         update={
             "start_s": start,
             # Some demuxers cannot seek before zero.
-            "is_cuttable": facts.is_cuttable and has_clock and start >= 0 and _is_steady(header, path, tools, limits),
+            "is_cuttable": facts.is_cuttable and has_clock and start >= 0 and clock.is_steady,
+            "wild_times_s": tuple(seconds(time) for time in clock.wild_times_s),
             # One is enough: pictures that are not flagged pass through untouched.
             "is_interlaced": facts.is_interlaced or any(int(f.get("interlaced_frame", 0)) for f in frames),
             "is_hdr": facts.is_hdr or any(probe.is_hdr_transfer(f.get("color_transfer")) for f in frames),
@@ -79,7 +81,7 @@ def with_tail(
     # Some containers count their duration from zero, some from the first packet: the kinder reading.
     reached = (start if tail.reached_s is None else tail.reached_s) - min(start, Fraction(0))
     missing = promised - reached
-    has_clock = facts.is_cuttable or facts.start_s < 0
+    has_clock = facts.is_cuttable or bool(facts.wild_times_s) or facts.start_s < 0
     worth_a_word = _SLACK_S + 2 / facts.frame_rate
     degraded = list(facts.degraded)
     if has_clock and missing > max(worth_a_word, Fraction(limits.error_budget) * promised):
@@ -146,11 +148,12 @@ def _later(one: Fraction | None, other: Fraction | None) -> Fraction | None:
     return max((t for t in (one, other) if t is not None), default=None)
 
 
-def _is_steady(header: probe.Header, path: Path, tools: Tools, limits: LimitSettings) -> bool:
-    """Whether the clock goes on from the first picture to the last; where an index says so, it is believed."""
-    return header.container not in SCANNED or not _unless_refused(
-        partial(starts_again, path, tools, limits, header.container)
-    )
+def _clock(header: probe.Header, path: Path, tools: Tools, limits: LimitSettings) -> Clock:
+    """Say how the clock goes on; where an index says so, it is believed, and so it is where nobody can say."""
+    steady = Clock(starts_again=False)
+    if header.container not in UNINDEXED:
+        return steady
+    return _unless_refused(partial(clock_of, path, tools, limits, header.container)) or steady
 
 
 def _tail_decodes(facts: MediaFacts, last_s: Fraction, path: Path, tools: Tools, limits: LimitSettings) -> bool:

@@ -1,6 +1,7 @@
 """The filters between decoder and encoders: sizes, colours, and the clock that starts at the first picture."""
 
 from collections.abc import Sequence
+from decimal import Decimal
 from fractions import Fraction
 from typing import Final
 
@@ -10,6 +11,8 @@ from media.measuring import LEAP_S, RESTART_S
 
 #: Seconds by which a picture may come out of the decoder late without being missed.
 _JITTER_S: Final = Fraction(1, 4)
+#: Seconds by which sound may begin behind the first picture and be heard with it.
+_IN_STEP_S: Final = Decimal("0.005")
 #: PQ and HLG to BT.709, in linear light; hable keeps detail in bright parts.
 _TONE_MAP: Final = (
     "zscale=t=linear:npl=100,format=gbrpf32le,zscale=p=bt709,tonemap=hable:desat=0,zscale=t=bt709:m=bt709:r=tv"
@@ -63,14 +66,17 @@ def video_graph(
 def audio_filter(facts: MediaFacts) -> str:
     """Build the graph from the first audio stream to [a0], on the clock of the pictures.
 
-    Silence is put in front where sound begins later, and what sounds before the first picture is cut.
+    Silence is put in front where sound begins later, and what sounds before the first picture is cut. ffmpeg builds the
+    graph anew where a recording changes to another layout or rate, as television does between programmes.
     """
     start = plain(Fraction(facts.start_s))
+    # A graph that is built anew would put silence in front once more, from zero on: only where there must be some.
+    begins_late = facts.sound_start_s is None or facts.sound_start_s > facts.start_s + _IN_STEP_S
     raw = f"PTS-({start})/TB+ld(0)"
     steps = [
         f"asetpts='{_monotonic(raw, 'NB_SAMPLES/SR/TB', facts, may_be_negative=True)}'",
         # async fills gaps with silence: sound would otherwise creep ahead of the pictures.
-        "aresample=48000:async=1:first_pts=0",
+        *(["aresample=48000:async=1:first_pts=0"] if begins_late else ["aresample=48000:async=1", "atrim=start=0"]),
     ]
     return f"[0:a:0]{','.join(steps)}[a0]"
 
@@ -81,8 +87,13 @@ def _shifted(facts: MediaFacts) -> str:
 
 
 def _mended(facts: MediaFacts) -> str:
-    """Move the clock likewise, and carry on where the source's clock is missing, leaps or starts again."""
-    return _monotonic(f"{_shifted(facts)}+ld(0)", f"round(({plain(1 / facts.frame_rate)})/TB)", facts)
+    """Move the clock likewise, and carry on where the source's clock is missing, damaged, leaps or starts again."""
+    step = f"round(({plain(1 / facts.frame_rate)})/TB)"
+    time = f"{_shifted(facts)}+ld(0)"
+    for wild in facts.wild_times_s:
+        # Each is said to the microsecond, and is seconds away from every other.
+        time = f"if(lt(abs(T-({plain(Fraction(wild))})),0.001)*not(isnan(PREV_OUTPTS)),PREV_OUTPTS+{step},{time})"
+    return _monotonic(time, step, facts)
 
 
 def _monotonic(time: str, step: str, facts: MediaFacts, *, may_be_negative: bool = False) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Final
@@ -17,6 +17,10 @@ LEAP_S: Final = 10
 #: Demuxers without an index, whose clock may break at any packet: a last picture far behind all others was not meant
 #: to be there.
 SCANNED: Final = frozenset({"mpegts", "mpeg"})
+#: Those, and others whose index, if there is one, says nothing of a clock that starts again.
+UNINDEXED: Final = SCANNED | {"flv", "ogg", "asf"}
+#: Damaged times that are mended one by one; with more of them the clock is none.
+_MOST_WILD: Final = 16
 #: Steps back in time beyond this are a restarted clock; smaller ones are jitter of a single picture.
 RESTART_S: Final = 0.5
 
@@ -77,19 +81,37 @@ def with_leaps(packets: Iterable[probe.Packet], container: str) -> Iterator[tupl
         yield waiting, container in SCANNED and _leaps(before, waiting.pts_s)
 
 
-def starts_again(path: Path, tools: Tools, limits: LimitSettings, container: str) -> bool:
-    """Whether the clock of the pictures steps back somewhere: two recordings in one file, for one."""
+@dataclass(frozen=True)
+class Clock:
+    """How the times of the pictures go on from the first to the last."""
+
+    #: It steps back somewhere: two recordings in one file, for one.
+    starts_again: bool
+    #: Times of single pictures that are damaged, where it does not; no more than are worth mending.
+    wild_times_s: tuple[Fraction, ...] = ()
+
+    @property
+    def is_steady(self) -> bool:
+        """Whether pictures may be found by their times."""
+        return not self.starts_again and not self.wild_times_s
+
+
+def clock_of(path: Path, tools: Tools, limits: LimitSettings, container: str) -> Clock:
+    """Read the times of all pictures, undecoded; raises what media.launcher.run raises."""
     before: Fraction | None = None
+    wild: list[Fraction] = []
     with closing(probe.read_packets(path, tools, limits, streams="V:0")) as packets:
         for packet, is_wild in with_leaps(packets, container):
+            if is_wild and packet.pts_s is not None and len(wild) < _MOST_WILD:
+                wild.append(packet.pts_s)
             # Stored order, which only ever ascends: pictures are stored before others that are shown earlier.
             stored = packet.dts_s if packet.dts_s is not None else packet.pts_s
             if is_wild or stored is None:
                 continue
             if before is not None and stored < before - Fraction(RESTART_S):
-                return True
+                return Clock(starts_again=True)
             before = stored
-    return False
+    return Clock(starts_again=False, wild_times_s=tuple(wild))
 
 
 def _leaps(start_s: Fraction | None, end_s: Fraction | None) -> bool:

@@ -15,6 +15,9 @@ from media.transcode import audio_args, source_args
 from media.validation import blames_input
 
 AUDIO_NAME: Final = f"{AUDIO}.mp4"
+#: Of a packet: whether it comes after all before it, and its time, or one before zero when it does not.
+_IS_NEW: Final = r"(eq(N\,0)+gt(DTS\,PREV_OUTDTS))"
+_FIRST_TIME: Final = rf"if({_IS_NEW}\,PTS\,-1)"
 
 
 def encode_audio(
@@ -35,7 +38,8 @@ def encode_audio(
     args += ["-map_metadata", "-1", "-map_chapters", "-1", *audio_args(settings)]
     # The first packet only warms the decoder up and lies before zero. Dropped, the track needs no edit list, which
     # older ffmpeg does not write here: sound would be 21 ms late.
-    args += ["-bsf:a", r"noise=drop=lt(pts\,0)"]
+    # So is silence that a graph built anew puts where sound was already: dated like the last packet, it is told from others.
+    args += ["-bsf:a", rf"setts=pts={_FIRST_TIME}:dts=if({_IS_NEW}\,DTS\,PREV_OUTDTS),noise=drop=lt(pts\,0)"]
     args += ["-movflags", "+cmaf+empty_moov+default_base_moof+skip_trailer"]
     args += ["-frag_duration", str(settings.segment_s * 1_000_000), "-f", "mp4", AUDIO_NAME]
     try:

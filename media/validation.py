@@ -17,6 +17,7 @@ from media.complaints import is_inputs_fault
 from media.copying import CHOICES, copied
 from media.ends import with_head, with_tail
 from media.limits import check_length, undecodable, within_limits
+from media.measuring import SCANNED
 from media.sniff import sniff
 from media.tools import Tools
 
@@ -27,6 +28,8 @@ _PLAYLIST_DEMUXERS: Final = frozenset(
 )
 #: Refusals that a stream beside the pictures may have caused.
 _MAY_LIE_BESIDE: Final = frozenset({"damaged", "unsupported_codec"})
+#: Codecs of television, whose pictures may be fields.
+_WOVEN: Final = frozenset({"mpeg2video", "h264", "vc1"})
 _FALLBACK_RATE: Final = Fraction(25)
 
 
@@ -155,8 +158,10 @@ def _facts(header: probe.Header, video: probe.Stream, limits: LimitSettings) -> 
         frame_rate=video.frame_rate or _FALLBACK_RATE,
         video_codec=video.codec,
         audio_codec=audio.codec if audio else None,
+        sound_start_s=None if audio is None or audio.start_s is None else seconds(audio.start_s),
         rotation=video.rotation,
-        is_interlaced=video.is_interlaced,
+        # Recorded off the air, a programme may begin with pictures and go on in fields. Asking costs nothing.
+        is_interlaced=video.is_interlaced or (header.container in SCANNED and video.codec in _WOVEN),
         is_hdr=video.is_hdr,
         colours=video.colours,
         is_cuttable=header.start_s is not None,

@@ -82,6 +82,8 @@ class BackfillAnswer(BaseModel):
     #: By what it took here so far; None while nothing of the kind has been done.
     hours: float | None
     bytes: int | None
+    #: On which it must be begun: its daily budget ends it on each.
+    days: int
     #: Where it can be watched; None for a dry run, or when there is nothing to do.
     run_url: str | None
 
@@ -167,5 +169,6 @@ def backfill(door: DoorOf, request: BackfillRequest) -> BackfillAnswer:
         videos=planned.videos,
         hours=planned.hours,
         bytes=planned.bytes,
+        days=planning.days(planned, request.daily_budget),
         run_url=run_url(run_id, door.settings) if run_id else None,
     )

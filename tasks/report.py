@@ -151,7 +151,7 @@ def coverage(rows: Sequence[Coverage]) -> None:
 class BackfillPage:
     """What the page of a backfill shows: what was planned, then how far it is."""
 
-    def __init__(self, stage: str, videos: int, hours: float | None, size_bytes: int | None) -> None:
+    def __init__(self, stage: str, videos: int, hours: float | None, size_bytes: int | None, days: int) -> None:
         self._videos = videos
         self._began = time.monotonic()
         self._told: tuple[int | str | bool, ...] = ()
@@ -161,6 +161,7 @@ class BackfillPage:
             f"- estimated time: {'unknown until one was done' if hours is None else f'{hours:,.2f} hours'}",
             f"- estimated results: {'not known' if size_bytes is None else f'{size_bytes / 1e6:,.1f} MB'}",
         ]
+        lines += [f"- its daily budget ends it before that: begin it on {days:,} days"] if days > 1 else []
         with _told_later():
             create_markdown_artifact(key="backfill", markdown="\n".join(lines), description="What there is to do")
         self._progress: UUID | None = None

@@ -1,6 +1,8 @@
 """Sources whose pictures are whole, while something beside them is broken: other streams, or a single time."""
 
+import subprocess
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -30,9 +32,9 @@ def short(make) -> Path:
 def become(tmp_path, tools, limits):
     """Validate and transcode a source; what was said of it, and what was made."""
 
-    def become(source: Path):
+    def become(source: Path, settings: MediaSettings = SETTINGS):
         facts = inspect(source, tools, limits)
-        return facts, make_all(source, facts, SETTINGS, tmp_path, tools, limits)
+        return facts, make_all(source, facts, settings, tmp_path, tools, limits)
 
     return become
 
@@ -109,7 +111,66 @@ def test_sound_with_a_wild_time_is_not_followed_by_hours_of_silence(make, short,
     assert made.audio.stat().st_size < 100_000
 
 
-def with_wild_time(content: bytes, start_code: bytes, which: int) -> bytes:
+@pytest.mark.parametrize("chunk_s", [60, 8])
+def test_a_time_that_is_off_by_less_than_the_film_is_long_moves_no_other_either(
+    make, tmp_path, become, tools, limits, chunk_s
+):
+    source = make("long.ts", "-f", "lavfi", "-i", f"testsrc2=r={RATE}:s=64x64:d=40", *H264, "-g", "6", "-bf", "0")
+    start_s = inspect(source, tools, limits).start_s
+    broken = with_wild_time(source.read_bytes(), b"\0\0\1\xe0", 7 * RATE, int(start_s) + 30)
+    facts, made = become(altered(source, tmp_path, broken), SETTINGS.model_copy(update={"chunk_s": chunk_s}))
+    assert facts.duration_s == pytest.approx(Fraction(40), abs=0.1)
+    times = frame_times(made.proxy)
+    assert [float(times.at(index)) for index in range(len(times))] == pytest.approx(
+        [index / RATE for index in range(40 * RATE)], abs=0.01
+    )
+    assert not made.degraded
+
+
+@pytest.mark.parametrize("chunk_s", [60, 4])
+def test_a_clock_that_starts_again_in_a_container_without_an_index_loses_no_picture(make, tmp_path, become, chunk_s):
+    source = make("long.flv", "-f", "lavfi", "-i", f"testsrc2=r={RATE}:s=64x64:d=20", *H264, "-g", "6", "-bf", "0")
+    broken = with_clock_from_zero(source.read_bytes(), 11_000)
+    _, made = become(altered(source, tmp_path, broken), SETTINGS.model_copy(update={"chunk_s": chunk_s}))
+    assert made.frames == 20 * RATE
+    assert frame_times(made.proxy).duration == pytest.approx(20, abs=0.2)
+
+
+@pytest.mark.parametrize("late_s", [0, 0.5])
+def test_sound_that_changes_its_layout_goes_on_where_it_is(make, tmp_path, become, tools, late_s):
+    """As television does between programmes: ffmpeg then builds its graph anew."""
+    content = b""
+    for number, layout in enumerate(("stereo", "5.1", "stereo")):
+        begin_s = 1 + 4 * number
+        sound = ("-itsoffset", str(0 if number else late_s), "-f", "lavfi", "-i", "sine=440:r=48000:d=4", "-t", "4")
+        shape = ("-af", f"aformat=channel_layouts={layout}", "-c:a", "ac3", "-output_ts_offset", str(begin_s))
+        pictures = ("-f", "lavfi", "-i", f"testsrc2=r={RATE}:s=64x64:d=4")
+        content += make(f"{layout}.ts", *pictures, *sound, *H264, "-bf", "0", *shape).read_bytes()
+    source = tmp_path / "upload"
+    source.write_bytes(content)
+    _, made = become(source)
+    command = [str(tools.ffprobe), "-v", "error", "-show_entries", "packet=pts_time,duration_time", "-of", "csv=p=0"]
+    told = subprocess.run([*command, made.audio], capture_output=True, check=True, timeout=20, text=True).stdout
+    packets = [tuple(map(float, row.split(",")[:2])) for row in told.split()]
+    assert packets[0][0] == 0
+    assert packets[-1][0] == pytest.approx(12, abs=0.1)
+    assert len(packets) == pytest.approx(12 * 48_000 / 1024, abs=8)
+    assert all(after - before > 0.02 for (before, _), (after, _) in pairwise(packets))
+
+
+def with_clock_from_zero(content: bytes, from_ms: int) -> bytes:
+    """Let the clock of an FLV start again at the first tag that is dated so."""
+    broken, at = bytearray(content), 13
+    while at < len(broken):
+        size = int.from_bytes(broken[at + 1 : at + 4])
+        time = int.from_bytes(broken[at + 7 : at + 8] + broken[at + 4 : at + 7])
+        if time >= from_ms:
+            broken[at + 4 : at + 7] = (time - from_ms).to_bytes(3)
+        at += 11 + size + 4
+    return bytes(broken)
+
+
+def with_wild_time(content: bytes, start_code: bytes, which: int, wild_s: int = WILD_S) -> bytes:
     """Move PTS and DTS of one packet of a transport stream's PES (ISO/IEC 13818-1, 2.4.3.7)."""
     at = -1
     for _ in range(which + 1):
@@ -117,7 +178,7 @@ def with_wild_time(content: bytes, start_code: bytes, which: int) -> bytes:
     stamps = range(at + 9, at + 9 + content[at + 8], 5)
     broken = bytearray(content)
     for stamp in stamps:
-        broken[stamp : stamp + 5] = written_stamp(content[stamp] >> 4, WILD_S * 90_000)
+        broken[stamp : stamp + 5] = written_stamp(content[stamp] >> 4, wild_s * 90_000)
     return bytes(broken)
 
 

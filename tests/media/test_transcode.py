@@ -187,6 +187,22 @@ def test_interlaced_pictures_are_woven_apart(interlaced, made, tools, tmp_path):
     assert int(counts[counts.index("Progressive:") + 1]) > 40
 
 
+def test_fields_that_come_after_a_while_are_woven_apart(make, made, tools, tmp_path):
+    """A recording off the air begins with a programme in pictures and goes on in fields."""
+    common = ("-c:v", "mpeg2video", "-q:v", "4", "-pix_fmt", "yuv420p")
+    pictures = make("pictures.ts", "-f", "lavfi", "-i", "testsrc2=r=25:s=320x180:d=4", *common)
+    woven = ("-vf", "tinterlace=interleave_top,setfield=tff", "-flags", "+ilme+ildct", "-output_ts_offset", "4")
+    fields = make("fields.ts", "-f", "lavfi", "-i", "testsrc2=r=50:s=320x180:d=4", *woven, *common)
+    source = tmp_path / "recorded.ts"
+    source.write_bytes(pictures.read_bytes() + fields.read_bytes())
+    result = made(source)
+    assert result.frames == 200
+    command = [str(tools.ffmpeg), "-v", "info", "-i", result.rungs["180p"], "-vf", "idet", "-f", "null", "-"]
+    said = subprocess.run(command, capture_output=True, check=True, timeout=20, text=True).stderr
+    counts = said.split("Multi frame detection:")[-1].split()
+    assert int(counts[counts.index("Progressive:") + 1]) > 180
+
+
 def test_a_clock_that_starts_again_loses_no_picture(make, made):
     part = make("part.ts", "-f", "lavfi", "-i", "testsrc2=r=25:s=320x180:d=1", *H264)
     source = part.with_name("restarted.ts")
