@@ -15,8 +15,8 @@ from media.transcode import audio_args, source_args
 from media.validation import blames_input
 
 AUDIO_NAME: Final = f"{AUDIO}.mp4"
-#: Of a packet: whether it comes after all before it, and its time, or one before zero when it does not.
-_IS_NEW: Final = r"(eq(N\,0)+gt(DTS\,PREV_OUTDTS))"
+#: Of a packet (1024 samples): whether it comes after all before it, and its time, or one before zero when it does not.
+_IS_NEW: Final = r"(eq(N\,0)+gt(DTS\,PREV_OUTDTS+1000))"
 _FIRST_TIME: Final = rf"if({_IS_NEW}\,PTS\,-1)"
 
 

@@ -149,13 +149,13 @@ def test_sound_that_changes_its_layout_goes_on_where_it_is(make, tmp_path, becom
     source = tmp_path / "upload"
     source.write_bytes(content)
     _, made = become(source)
-    command = [str(tools.ffprobe), "-v", "error", "-show_entries", "packet=pts_time,duration_time", "-of", "csv=p=0"]
+    command = [str(tools.ffprobe), "-v", "error", "-show_entries", "packet=pts_time", "-of", "csv=p=0"]
     told = subprocess.run([*command, made.audio], capture_output=True, check=True, timeout=20, text=True).stdout
-    packets = [tuple(map(float, row.split(",")[:2])) for row in told.split()]
-    assert packets[0][0] == 0
-    assert packets[-1][0] == pytest.approx(12, abs=0.1)
-    assert len(packets) == pytest.approx(12 * 48_000 / 1024, abs=8)
-    assert all(after - before > 0.02 for (before, _), (after, _) in pairwise(packets))
+    times = [float(row) for row in told.replace(",", "").split()]
+    assert times[0] == 0
+    assert times[-1] == pytest.approx(12, abs=0.1)
+    assert len(times) == pytest.approx(12 * 48_000 / 1024, abs=8)
+    assert all(after - before > 0.02 for before, after in pairwise(times))
 
 
 def with_clock_from_zero(content: bytes, from_ms: int) -> bytes:
