@@ -276,6 +276,8 @@ class Embedded(Value):
     fingerprint: str
     encoder: EncoderSpec
     vectors: StoredFile
+    #: Seconds of wall time that it took, the encoder's loading included; None in manifests of an older release.
+    took_s: float | None = None
 
     @property
     def files(self) -> tuple[StoredFile, ...]:

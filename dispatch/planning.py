@@ -172,13 +172,14 @@ def _sample(session: Session, selection: Selection, which: Wanted) -> Sequence[U
 def _seconds_each(session: Session, settings: Settings, aim: Target, sample: Sequence[UUID]) -> float | None:
     """Give the seconds that a video's run takes: every stage that it does again, and what a run takes itself.
 
-    None when one of the stages was never done here.
+    None when one of the stages was never done here, or nothing was embedded by the encoder of the space.
     """
     if not sample:
         return None
     took = _seconds_of_stages(session)
     if aim.space:
         again = {Stage.EMBED: 1.0}
+        took = {Stage.EMBED: stage_statistic.embedding_s(session, aim.column.encoder_id)}
     else:
         shares = recipes.shares_to_redo(session, recipes.columns(session, Recipes(settings)), sample)
         # A run does whatever is stale of its video: all that hangs on the stage, and what was stale before.
@@ -192,10 +193,10 @@ def _seconds_each(session: Session, settings: Settings, aim: Target, sample: Seq
     return RUN_S + sum(again[stage] * (seconds or 0.0) for stage, seconds in known.items())
 
 
-def _seconds_of_stages(session: Session) -> Mapping[Stage, float]:
-    """Give the mean seconds of each stage, of one space for embedding; shares count one after the other."""
+def _seconds_of_stages(session: Session) -> Mapping[Stage, float | None]:
+    """Give the mean seconds of each stage, of any one space for embedding; shares count one after the other."""
     ended = [each for each in stage_statistic.ended(session) if each.state is StageState.DONE]
-    found: dict[Stage, float] = {}
+    found: dict[Stage, float | None] = {}
     for stage in Stage:
         done = [each for each in ended if each.stage is stage]
         if runs := sum(each.runs for each in done if not each.part):

@@ -17,6 +17,9 @@ from models.states import StageState
 #: Upper bounds of the histogram's buckets, seconds; what took longer is in one more.
 BOUNDS_S: Final = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1_000.0, 3_000.0, 10_000.0)
 
+#: Counters of each encoder: videos that it embedded, and the milliseconds that they took.
+_EMBEDDED, _EMBEDDED_MS: Final = "embedded_by_", "embedded_ms_by_"
+
 _ADD: Final = text(
     """
     INSERT INTO stage_statistic AS known (stage, part, state, runs, seconds, media_s, buckets)
@@ -124,6 +127,22 @@ def notes(counters: Mapping[str, int]) -> Iterator[Note]:
         if what in {*Noted}:
             stage, _, part = rest.partition(":")
             yield Note(what=Noted(what), stage=Stage(stage), part=part, executions=number)
+
+
+def note_embedding(session: Session, encoder_id: int, seconds: float) -> None:
+    """Count one video that was embedded by an encoder: networks differ too much for one mean of all.
+
+    It makes other publications wait until this transaction ends: call it last.
+    """
+    for name, amount in ((_EMBEDDED, 1), (_EMBEDDED_MS, round(1000 * seconds))):
+        counter.add(session, f"{name}{encoder_id}", amount)
+
+
+def embedding_s(session: Session, encoder_id: int) -> float | None:
+    """Give the mean seconds of a video in an encoder's space; None while it has embedded none."""
+    videos = counter.values(session, _EMBEDDED).get(str(encoder_id))
+    spent_ms = counter.values(session, _EMBEDDED_MS).get(str(encoder_id), 0)
+    return spent_ms / 1000 / videos if videos else None
 
 
 def _kind(part: str | None) -> str:

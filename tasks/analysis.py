@@ -1,6 +1,7 @@
 """What is learned from the proxy: shots, stills and vectors; none of it reads the source."""
 
 import io
+import time
 from decimal import Decimal
 from pathlib import Path
 
@@ -90,6 +91,7 @@ def embed_scenes(ticket: Ticket, transcoded: Transcoded, detected: DetectedShots
     from encoders.load import load
     from encoders.scenes import embed
 
+    began = time.monotonic()
     settings = get_settings()
     spec = spec_for(encoder)
     name = naming.embed(settings, ticket, transcoded, detected, encoder)
@@ -99,7 +101,7 @@ def embed_scenes(ticket: Ticket, transcoded: Transcoded, detected: DetectedShots
     vectors = embed(network, frames, len(detected.scenes))
     key = keys.derived(ticket.video_id, Stage.EMBED, name, ticket.attempt, "vectors.npy")
     stored = object_store(settings.storage).put_bytes(_npy(vectors), key, "application/octet-stream")
-    return Embedded(fingerprint=name, encoder=spec, vectors=stored)
+    return Embedded(fingerprint=name, encoder=spec, vectors=stored, took_s=time.monotonic() - began)
 
 
 def _npy(vectors: "np.typing.NDArray[np.float32]") -> bytes:

@@ -1,12 +1,13 @@
 """The tasks that change what people see: accepted, published, rejected."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import numpy as np
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
+from sqlalchemy.orm import Session
 
 from core import faults
 from core.errors import TransientError
@@ -14,7 +15,7 @@ from core.fingerprint import Recipes
 from core.settings import get_settings
 from core.stages import Stage
 from core.values import DetectedShots, Embedded, Stills, Ticket, Transcoded, ValidatedSource
-from models import attempts, ledger, publication, recipes
+from models import attempts, ledger, publication, recipes, spaces, stage_statistic
 from models.session import transaction
 from storage.chunk_media import remove_chunks
 from storage.client import object_store
@@ -59,7 +60,7 @@ def publish(
     """
     settings = get_settings()
     with entered(ticket, Stage.PUBLISH, None) as entry:
-        spaces = [(made.encoder, vectors_in(made)) for made in embedded]
+        filled = [(made.encoder, vectors_in(made)) for made in embedded]
         with transaction(settings.database) as session:
             publication.publish(
                 session,
@@ -67,13 +68,14 @@ def publish(
                 transcoded,
                 detected,
                 stills,
-                *spaces[0],
+                *filled[0],
                 degraded=source.facts.degraded,
             )
-            for encoder, vectors in spaces[1:]:
+            for encoder, vectors in filled[1:]:
                 publication.add_vectors(session, ticket, detected.fingerprint, encoder, vectors)
-            by = recipes.published_by(session, ticket.video_id, Recipes(settings), [each for each, _ in spaces])
+            by = recipes.published_by(session, ticket.video_id, Recipes(settings), [each for each, _ in filled])
             recipes.record(session, ticket.video_id, by)
+            note_times(session, embedded)
             # With the rows it tells of: a process that dies after the commit leaves no entry open for ever.
             ledger.finish(session, entry)
             faults.reached(Stage.PUBLISH, faults.Moment.BEFORE, ticket.video_id)
@@ -81,6 +83,14 @@ def publish(
     _remove_chunks(ticket)
     with report.best_effort():
         report.indexed(ticket, source, transcoded, detected, stills)
+
+
+def note_times(session: Session, embedded: Iterable[Embedded]) -> None:
+    """Keep how long each encoder took, for estimates of what it will take."""
+    for made in embedded:
+        space = spaces.find_space(session, made.encoder)
+        if space is not None and made.took_s is not None:
+            stage_statistic.note_embedding(session, space.id, made.took_s)
 
 
 def vectors_in(embedded: Embedded) -> list[list[float]]:

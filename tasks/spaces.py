@@ -21,7 +21,7 @@ from models.session import transaction
 from models.space_index import ensure_index
 from storage import keys
 from storage.client import object_store
-from tasks.publishing import NEVER_CACHED, vectors_in
+from tasks.publishing import NEVER_CACHED, note_times, vectors_in
 from tasks.result_store import stored_result
 from tasks.stage import OfStage
 
@@ -114,6 +114,7 @@ def add_vectors(ticket: Ticket, detected: DetectedShots, embedded: Embedded) -> 
         if (space := spaces.find_space(session, embedded.encoder)) is not None:
             done = {Column(Stage.EMBED, space.id): Recipes(get_settings()).of_space(embedded.encoder)}
             recipes.record(session, ticket.video_id, done)
+            note_times(session, [embedded])
 
 
 def note_failure(video_id: UUID, space: str) -> None:

@@ -383,22 +383,32 @@ def took(settings: Settings, **seconds: float) -> None:
             stage_statistic.count(session, Stage(stage), None, StageState.DONE, each, 0.0)
 
 
+def embedded(settings: Settings, space_id: int, *seconds: float) -> None:
+    """Note how long each of some videos took to embed."""
+    with transaction(settings.database) as session:
+        for each in seconds:
+            stage_statistic.note_embedding(session, space_id, each)
+
+
 def hours(settings: Settings, selection: planning.Selection, per_minute: int = AT_ONCE) -> float | None:
     return planning.plan(settings, selection, per_minute).hours
 
 
 def test_hours_are_those_of_every_stage_that_is_done_again_and_of_the_run_itself(settings: Settings, older: Recipes):
     with transaction(settings.database) as session:
-        spaces.register(session, SPEC)
+        space_id = spaces.register(session, SPEC).id
     published(settings, older, 60)  # older shots make stills and vectors older, too
     took(settings, shots=60, stills=20, publish=1, transcode=1_000)
     assert hours(settings, SHOTS) is None, "vectors were never made here"
     took(settings, embed=33)
     # 60 videos: seconds of each are minutes of all. The transcode is up to date and not done again.
     assert hours(settings, SHOTS) == round((60 + 20 + 33 + 1 + planning.RUN_S) / 60, 2)
-    assert hours(settings, planning.Selection(stage=Stage.EMBED, space="tiny")) == round((33 + planning.RUN_S) / 60, 2)
+    tiny = planning.Selection(stage=Stage.EMBED, space="tiny")
+    assert hours(settings, tiny) is None, "by this encoder nothing was embedded yet, whatever others took"
+    embedded(settings, space_id, 40, 44)
+    assert hours(settings, tiny) == round((42 + planning.RUN_S) / 60, 2)
     assert hours(settings, SHOTS, per_minute=1) == round(120 / 60, 2), "a run takes longer than a minute"
-    assert hours(settings, planning.Selection(stage=Stage.EMBED, space="tiny"), per_minute=1) == 1, "the rate bounds it"
+    assert hours(settings, tiny, per_minute=1) == 1, "the rate bounds it"
 
 
 def test_dates_bound_what_is_counted_and_done_in_a_library_of_any_size(settings: Settings, older: Recipes):
@@ -412,8 +422,8 @@ def test_dates_bound_what_is_counted_and_done_in_a_library_of_any_size(settings:
 def test_a_new_space_is_estimated_before_it_has_rows(settings: Settings):
     published(settings, Recipes(settings), 2)
     with transaction(settings.database) as session:
-        spaces.register(session, SPEC)
-    took(settings, embed=30)
+        space_id = spaces.register(session, SPEC).id
+    embedded(settings, space_id, 30)
     planned = planning.plan(settings, planning.Selection(stage=Stage.EMBED, space="tiny"), AT_ONCE)
     assert (planned.videos, planned.hours) == (2, round(2 * (30 + planning.RUN_S) / 3600, 2))
 

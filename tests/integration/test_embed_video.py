@@ -49,6 +49,7 @@ from models import (
     publication,
     recipes,
     spaces,
+    stage_statistic,
 )
 from models.session import transaction
 from storage import keys
@@ -141,6 +142,8 @@ def test_a_space_is_filled_from_the_proxy_without_source_or_new_attempt(configur
         rows = spaces.some_vectors(session, spaces.space_named(session, "newer"), 10)
         video = session.get_one(Video, video_id)
         assert (video.attempt, video.status) == (1, VideoStatus.INDEXED)
+        assert (stage_statistic.embedding_s(session, newer.id) or 0) > 0
+        assert stage_statistic.embedding_s(session, older.id) is None
     assert [len(row) for row in rows] == [spec_for(configured.encoder).dim] * 2
 
 
