@@ -18,7 +18,8 @@ from models.states import StageState
 BOUNDS_S: Final = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1_000.0, 3_000.0, 10_000.0)
 
 #: Counters of each encoder: videos that it embedded, and the milliseconds that they took.
-_EMBEDDED, _EMBEDDED_MS: Final = "embedded_by_", "embedded_ms_by_"
+_EMBEDDED: Final = "embedded_by_"
+_EMBEDDED_MS: Final = "embedded_ms_by_"
 
 _ADD: Final = text(
     """

@@ -197,7 +197,20 @@ def test_fields_that_come_after_a_while_are_woven_apart(make, made, tools, tmp_p
     source.write_bytes(pictures.read_bytes() + fields.read_bytes())
     result = made(source)
     assert result.frames == 200
-    command = [str(tools.ffmpeg), "-v", "info", "-ss", "4", "-i", result.rungs["180p"], "-vf", "idet", "-f", "null", "-"]
+    command = [
+        str(tools.ffmpeg),
+        "-v",
+        "info",
+        "-ss",
+        "4",
+        "-i",
+        result.rungs["180p"],
+        "-vf",
+        "idet",
+        "-f",
+        "null",
+        "-",
+    ]
     said = subprocess.run(command, capture_output=True, check=True, timeout=20, text=True).stderr
     counts = said.split("Multi frame detection:")[-1].split()
     assert int(counts[counts.index("Progressive:") + 1]) > 85
