@@ -11,6 +11,8 @@ _OURS: Final = re.compile(
     r"Unknown (?:en|de)coder|Error setting preset|Error (?:while )?opening (?:encoder|output)|Encoder not found"
     r"|No such filter|Option \S+ not found|Unrecognized option|Cannot allocate memory|Permission denied"
 )
+#: Nobody says where the channels of the sound belong: nine or more of them without a layout, for one.
+_CHANNELS: Final = re.compile(r"Rematrix is needed|[Cc]hannel layout .* not supported")
 #: Blames what is read; 8.x and 5.1 differ in their words.
 _INPUTS: Final = re.compile(
     r"Invalid data found when processing input|Decode error rate|Cannot determine format of input"
@@ -35,6 +37,7 @@ def describe_end(sentence: str, stderr: str) -> str:
     """
     lines = [line.rstrip() for line in stderr.splitlines() if line.strip()]
     cause = next((line for line in lines if _OURS.search(line)), None)
+    cause = cause or next((line for line in lines if _CHANNELS.search(line)), None)
     cause = cause or next((line for line in reversed(lines) if _INPUTS.search(line)), None)
     first = f"{sentence}: {_SPEAKER.sub('', cause)}" if cause else sentence
     telling = [line for line in lines if not _NOISE.search(line)] or lines
@@ -43,4 +46,10 @@ def describe_end(sentence: str, stderr: str) -> str:
 
 def is_inputs_fault(error: EncoderRejected) -> bool:
     """Whether ffmpeg refused what it read; what it says nothing clear about is our own fault."""
-    return bool(_INPUTS.search(str(error).partition("\n")[0]))
+    first = str(error).partition("\n")[0]
+    return bool(_INPUTS.search(first) or _CHANNELS.search(first))
+
+
+def is_about_channels(error: BaseException | None) -> bool:
+    """Whether ffmpeg did not know how to mix what it read."""
+    return bool(_CHANNELS.search(str(error).partition("\n")[0]))

@@ -63,11 +63,14 @@ def video_graph(
     return ";".join(chains)
 
 
-def audio_filter(facts: MediaFacts) -> str:
+def audio_filter(facts: MediaFacts, *, first_two: bool = False) -> str:
     """Build the graph from the first audio stream to [a0], on the clock of the pictures.
 
     Silence is put in front where sound begins later, and what sounds before the first picture is cut. ffmpeg builds the
     graph anew where a recording changes to another layout or rate, as television does between programmes.
+
+    Args:
+        first_two: take the first two channels as they are, where nobody knows how to mix all of them.
     """
     start = plain(Fraction(facts.start_s))
     # A graph that is built anew would put silence in front once more, from zero on: only where there must be some.
@@ -75,6 +78,7 @@ def audio_filter(facts: MediaFacts) -> str:
     raw = f"PTS-({start})/TB+ld(0)"
     steps = [
         f"asetpts='{_monotonic(raw, 'NB_SAMPLES/SR/TB', facts, may_be_negative=True)}'",
+        *(["pan=stereo|c0=c0|c1=c1"] if first_two else []),
         # async fills gaps with silence: sound would otherwise creep ahead of the pictures.
         *(["aresample=48000:async=1:first_pts=0"] if begins_late else ["aresample=48000:async=1", "atrim=start=0"]),
     ]

@@ -7,6 +7,7 @@ from core.errors import InvalidMedia
 from core.settings import LimitSettings, MediaSettings
 from core.values import MediaFacts
 from media.boxes import is_fragmented
+from media.complaints import is_about_channels
 from media.filters import audio_filter
 from media.hls import AUDIO
 from media.launcher import run_ffmpeg
@@ -25,7 +26,8 @@ def encode_audio(
 ) -> Path | None:
     """Encode the sound of the whole source once, as CMAF on the clock of the pictures; None where it has none.
 
-    Sound that cannot be decoded gives None as well: the video is then indexed without it.
+    Sound that cannot be decoded gives None as well: the video is then indexed without it. Of channels that nobody says
+    how to mix, the first two are taken.
 
     Raises:
         EncoderRejected: ffmpeg refused our arguments, or lacks something (permanent, our fault).
@@ -33,19 +35,27 @@ def encode_audio(
     """
     if facts.audio_codec is None:
         return None
+    for first_two in (False, True):
+        try:
+            with blames_input():
+                run_ffmpeg(tools, _args(source, facts, settings, limits, tools, first_two=first_two), cwd=folder)
+            break
+        except InvalidMedia as verdict:
+            if first_two or not is_about_channels(verdict.__cause__):
+                return None
+    target = folder / AUDIO_NAME
+    return target if target.exists() and is_fragmented(target) else None
+
+
+def _args(
+    source: Path, facts: MediaFacts, settings: MediaSettings, limits: LimitSettings, tools: Tools, *, first_two: bool
+) -> list[str]:
     args = source_args(source, limits, tools)
-    args += ["-filter_complex", audio_filter(facts), "-map", "[a0]", "-vn", "-sn", "-dn"]
+    args += ["-filter_complex", audio_filter(facts, first_two=first_two), "-map", "[a0]", "-vn", "-sn", "-dn"]
     args += ["-map_metadata", "-1", "-map_chapters", "-1", *audio_args(settings)]
     # The first packet only warms the decoder up and lies before zero. Dropped, the track needs no edit list, which
     # older ffmpeg does not write here: sound would be 21 ms late.
     # So is silence that a graph built anew puts where sound was already: dated like the last packet, it is told from others.
     args += ["-bsf:a", rf"setts=pts={_FIRST_TIME}:dts=if({_IS_NEW}\,DTS\,PREV_OUTDTS),noise=drop=lt(pts\,0)"]
     args += ["-movflags", "+cmaf+empty_moov+default_base_moof+skip_trailer"]
-    args += ["-frag_duration", str(settings.segment_s * 1_000_000), "-f", "mp4", AUDIO_NAME]
-    try:
-        with blames_input():
-            run_ffmpeg(tools, args, cwd=folder)
-    except InvalidMedia:
-        return None
-    target = folder / AUDIO_NAME
-    return target if target.exists() and is_fragmented(target) else None
+    return [*args, "-frag_duration", str(settings.segment_s * 1_000_000), "-f", "mp4", AUDIO_NAME]

@@ -136,6 +136,16 @@ def test_a_clock_that_starts_again_in_a_container_without_an_index_loses_no_pict
     assert frame_times(made.proxy).duration == pytest.approx(20, abs=0.2)
 
 
+def test_channels_that_nobody_says_how_to_mix_are_heard_all_the_same(make, become):
+    nine = "|".join(["0.1*sin(2764*t)"] * 9)
+    pictures = ("-f", "lavfi", "-i", f"testsrc2=r={RATE}:s=64x64:d={LENGTH_S}")
+    sound = ("-f", "lavfi", "-i", f"aevalsrc=exprs={nine}:s=48000:d={LENGTH_S}", "-c:a", "pcm_s16le")
+    facts, made = become(make("nine.mov", *pictures, *sound, *H264))
+    assert (facts.audio_codec, lost_pictures(made)) == ("pcm_s16le", 0)
+    assert made.audio is not None
+    assert not made.degraded
+
+
 @pytest.mark.parametrize("late_s", [0, 0.5])
 def test_sound_that_changes_its_layout_goes_on_where_it_is(make, tmp_path, become, tools, late_s):
     """As television does between programmes: ffmpeg then builds its graph anew."""
