@@ -6,7 +6,7 @@ from typing import Final
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy import ARRAY, DateTime, Interval, Uuid, cast, func, literal, select, true, update
+from sqlalchemy import ARRAY, DateTime, Interval, Uuid, cast, func, literal, or_, select, true, update
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.orm import Session
 
@@ -39,10 +39,11 @@ class FailureGroup(BaseModel):
 
 def failure_groups(session: Session, owner_id: str | None = None) -> list[FailureGroup]:
     """Give the groups of failed videos, the largest first."""
-    # Seen in the ledger: a rerun changes the video's own row, and fails again of the same.
+    # Seen in the ledger: a rerun changes the video's own row, and fails again of the same. Without one, the row says when.
+    is_rerun = or_(Video.attempt > 1, Video.rerun_at.is_not(None), Video.redrive_at.is_not(None))
     seen = (
         select(func.min(StageRun.ended_at).label("first"), func.max(StageRun.ended_at).label("last"))
-        .where(StageRun.video_id == Video.id, StageRun.error_fingerprint == Video.error_fingerprint)
+        .where(is_rerun, StageRun.video_id == Video.id, StageRun.error_fingerprint == Video.error_fingerprint)
         .lateral("seen")
     )
     groups = (
