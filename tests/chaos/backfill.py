@@ -112,7 +112,8 @@ def measure(videos: int, uploads: int = 12) -> Figures:
                 figures.busy_s.append(first_task_s(running, folder, 6_000 + number))
             number += 1
             print(
-                f"{done} of {videos + len(figures.idle_s)} embedded, {len(figures.busy_s)} uploads beside it",
+                f"{done} of {videos + len(figures.idle_s)} embedded, {len(figures.busy_s)} uploads beside it, "
+                f"the last began after {figures.busy_s[-1]:.1f} s; kills: {figures.kills} and {len(figures.embed_kills)}",
                 flush=True,
             )
             if time.monotonic() - began > 60 + 30 * videos:
