@@ -178,8 +178,9 @@ def _tell(console: Console, answer: Document) -> None:
     results = "" if answer["bytes"] is None else f", results {size(answer['bytes'])}"
     number = f"{answer['videos']:,} video" + ("" if answer["videos"] == 1 else "s")
     console.print(f"{number} to bring up to date; estimated time {hours}{results}")
-    if answer["days"] > 1:
-        console.print(f"its daily budget ends it before that: begin it on {answer['days']:,} days")
+    # A service of the release before does not tell them.
+    if (days := answer.get("days", 1)) > 1:
+        console.print(f"its daily budget ends it before that: begin it on {days:,} days")
     if answer["run_url"]:
         console.print(f"watch, pause and resume it at {answer['run_url']}")
     else:

@@ -19,7 +19,7 @@ LEAP_S: Final = 10
 SCANNED: Final = frozenset({"mpegts", "mpeg"})
 #: Those, and others whose index, if there is one, says nothing of a clock that starts again.
 UNINDEXED: Final = SCANNED | {"flv", "ogg", "asf"}
-#: Damaged times that are mended one by one; with more of them the clock is none.
+#: Damaged times of a source that are mended, each for itself; what more there are, stay as they are.
 _MOST_WILD: Final = 16
 #: Steps back in time beyond this are a restarted clock; smaller ones are jitter of a single picture.
 RESTART_S: Final = 0.5
@@ -87,7 +87,7 @@ class Clock:
 
     #: It steps back somewhere: two recordings in one file, for one.
     starts_again: bool
-    #: Times of single pictures that are damaged, where it does not; no more than are worth mending.
+    #: Times of single pictures that are damaged, seconds on the source's clock; none are told where it starts again.
     wild_times_s: tuple[Fraction, ...] = ()
 
     @property
