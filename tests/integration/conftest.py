@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
 
+from core.fingerprint import Recipes
 from core.settings import DatabaseSettings, Settings, StorageSettings, get_settings
 from deployments.embedded.postgres import embedded_postgres
 from deployments.embedded.store import Access, embedded_store
@@ -112,3 +113,9 @@ def settings(
     yield found
     engine_for(found.database).dispose()
     get_settings.cache_clear()
+
+
+@pytest.fixture
+def older(settings: Settings) -> Recipes:
+    """How shots were found before."""
+    return Recipes(settings.model_copy(update={"shots": settings.shots.model_copy(update={"min_scene_s": 9.0})}))

@@ -4,7 +4,7 @@ import datetime as dt
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
 from prefect import flow
@@ -18,30 +18,24 @@ from sqlalchemy import text
 from core.agreed import REJECTED, SILENT
 from core.errors import TransientError
 from core.fingerprint import Recipes
-from core.settings import Settings, get_settings
+from core.settings import Settings
 from core.stages import Stage
-from core.values import EncoderSpec, SourceVersion
 from dispatch import planning
 from dispatch.asking import TAG
 from dispatch.backfill import WAITING, Backfill, End, Step
 from dispatch.following import GUESS_S
 from dispatch.runs import prefect_client, state_of
 from dispatch.settle import RESUME_AFTER_S
-from encoders.catalog import spec_for
 from flows.backfill import backfill_flow
 from flows.pausing import heed_own_state
-from models import Video, VideoStatus, counter, coverage, inbox, recipes, spaces, stage_statistic
+from models import Video, VideoStatus, counter, coverage, recipes, spaces
 from models.recipes import Column
 from models.session import transaction
-from models.states import StageState
 from models.video_stage import NO_ENCODER
+from tests.integration.library import AT_ONCE, SPEC, published
 from tests.integration.prefect_server import bare_server, deploy
-from tests.tiny_checkpoints import save_clip
 
 SHOTS = planning.Selection(stage=Stage.SHOTS)
-SPEC = EncoderSpec(name="tiny", revision="1", dim=3, preprocess="none")
-#: Videos a minute; more than any test has.
-AT_ONCE = 1_000_000
 #: Where nobody listens.
 NOWHERE = "http://127.0.0.1:9/api"
 
@@ -60,28 +54,6 @@ def server() -> Iterator[str]:
 def _asked_here(server: str) -> Iterator[None]:
     with temporary_settings({PREFECT_API_URL: server, PREFECT_LOGGING_TO_API_ENABLED: False}):
         yield
-
-
-@pytest.fixture
-def older(settings: Settings) -> Recipes:
-    """How shots were found before."""
-    return Recipes(settings.model_copy(update={"shots": settings.shots.model_copy(update={"min_scene_s": 9.0})}))
-
-
-def published(settings: Settings, by: Recipes, number: int) -> list[UUID]:
-    """Publish videos, the oldest first."""
-    ids, now = [], dt.datetime.now(dt.UTC)
-    with transaction(settings.database) as session:
-        for index in range(number):
-            source = SourceVersion(bucket="b", key=f"{uuid4()}", etag="e", last_modified=now, size_bytes=1)
-            video_id = inbox.record_source(session, source, owner_id=settings.owner_id).video_id
-            video = session.get_one(Video, video_id)
-            video.status, video.indexed_at = VideoStatus.INDEXED, now
-            video.created_at = now - dt.timedelta(hours=number - index)
-            session.flush()
-            recipes.record(session, video_id, recipes.columns(session, by))
-            ids.append(video_id)
-    return ids
 
 
 def redo(settings: Settings, video_id: UUID) -> None:
@@ -374,71 +346,3 @@ def test_the_flow_tells_that_another_one_is_at_work(settings: Settings, older: R
         work.advance()
         ended = backfill_flow(stage="shots", dry_run=False, return_state=True)
     assert (ended.type, ended.name) == (StateType.COMPLETED, "AnotherAtWork")
-
-
-def took(settings: Settings, **seconds: float) -> None:
-    """Note how long each stage took, once."""
-    with transaction(settings.database) as session:
-        for stage, each in seconds.items():
-            stage_statistic.count(session, Stage(stage), None, StageState.DONE, each, 0.0)
-
-
-def embedded(settings: Settings, space_id: int, *seconds: float) -> None:
-    """Note how long each of some videos took to embed."""
-    with transaction(settings.database) as session:
-        for each in seconds:
-            stage_statistic.note_embedding(session, space_id, each)
-
-
-def hours(settings: Settings, selection: planning.Selection, per_minute: int = AT_ONCE) -> float | None:
-    return planning.plan(settings, selection, per_minute).hours
-
-
-def test_hours_are_those_of_every_stage_that_is_done_again_and_of_the_run_itself(settings: Settings, older: Recipes):
-    with transaction(settings.database) as session:
-        space_id = spaces.register(session, SPEC).id
-    published(settings, older, 60)  # older shots make stills and vectors older, too
-    took(settings, shots=60, stills=20, publish=1, transcode=1_000)
-    assert hours(settings, SHOTS) is None, "vectors were never made here"
-    took(settings, embed=33)
-    # 60 videos: seconds of each are minutes of all. The transcode is up to date and not done again.
-    assert hours(settings, SHOTS) == round((60 + 20 + 33 + 1 + planning.RUN_S) / 60, 2)
-    tiny = planning.Selection(stage=Stage.EMBED, space="tiny")
-    assert hours(settings, tiny) is None, "by this encoder nothing was embedded yet, whatever others took"
-    embedded(settings, space_id, 40, 44)
-    assert hours(settings, tiny) == round((42 + planning.RUN_S) / 60, 2)
-    assert hours(settings, SHOTS, per_minute=1) == round(120 / 60, 2), "a run takes longer than a minute"
-    assert hours(settings, tiny, per_minute=1) == 1, "the rate bounds it"
-
-
-def test_dates_bound_what_is_counted_and_done_in_a_library_of_any_size(settings: Settings, older: Recipes):
-    videos = published(settings, older, planning.SAMPLE + 30)
-    since = dt.datetime.now(dt.UTC) - dt.timedelta(hours=planning.SAMPLE + 0.5)
-    assert planning.plan(settings, SHOTS, AT_ONCE).videos == len(videos)
-    assert planning.plan(settings, SHOTS.model_copy(update={"since": since}), AT_ONCE).videos == planning.SAMPLE
-    assert planning.plan(settings, SHOTS.model_copy(update={"owner": "somebody else"}), AT_ONCE).videos == 0
-
-
-def test_a_new_space_is_estimated_before_it_has_rows(settings: Settings):
-    published(settings, Recipes(settings), 2)
-    with transaction(settings.database) as session:
-        space_id = spaces.register(session, SPEC).id
-    embedded(settings, space_id, 30)
-    planned = planning.plan(settings, planning.Selection(stage=Stage.EMBED, space="tiny"), AT_ONCE)
-    assert (planned.videos, planned.hours) == (2, round(2 * (30 + planning.RUN_S) / 3600, 2))
-
-
-def test_the_configured_space_is_known_by_its_encoder_whatever_the_settings_call_it(
-    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    folder = save_clip(tmp_path / "mine", dim=16)
-    monkeypatch.setenv("DAILIES_ENCODER__NAME", str(folder))
-    get_settings.cache_clear()
-    ours = get_settings()
-    with transaction(ours.database) as session:
-        spaces.register(session, spec_for(ours.encoder).model_copy(update={"revision": "older"}))
-    aim = planning.target(ours, planning.Selection(stage=Stage.EMBED))
-    with transaction(ours.database) as session:
-        found = spaces.find_space(session, spec_for(ours.encoder))
-        assert found is not None
-        assert aim.space == str(found.id)
