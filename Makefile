@@ -57,7 +57,7 @@ fmt: $(READY) ## format and mend what can be mended
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-chaos: $(READY) ## every long test, 2,000 broken films, then the real stack for an hour: faults, crash points, recovery times
+chaos: $(READY) ## every long test, 2,000 broken films, then the real stack for hours: faults, crash points, a backfill, recovery times
 	$(BIN)/python -m pytest -m long tests --ignore tests/rehearsal
 	$(BIN)/python -m tests.hostile
 	$(BIN)/python -m tests.chaos --crash-points --chunks 20 --backfill 200 --recovery $(ARGS)
