@@ -27,6 +27,8 @@ _WINDOWS_S: Final = (END_S, 12.0, 60.0)
 _TAIL_S: Final = 5
 #: Seconds that a header may promise too much before it is worth a word.
 _SLACK_S: Final = Fraction(1, 4)
+#: Seconds within which two times are one, told to the microsecond by packet and picture.
+_SAME_S: Final = Fraction(1, 1000)
 T = TypeVar("T")
 
 
@@ -50,8 +52,11 @@ def with_head(
     rate = rate_of(times) if has_clock else None
     if rate is not None and rate > limits.max_frame_rate * Fraction(11, 10):
         raise InvalidMedia("frame_rate_too_high")
-    start = seconds(times[0] if times else Fraction(0))
     clock = _clock(header, path, tools, limits)
+    first = times[0] if times else Fraction(0)
+    if clock.first_s is not None and any(abs(first - wild) < _SAME_S for wild in clock.wild_times_s):
+        first = clock.first_s - 1 / facts.frame_rate  # where the damaged one was meant to be
+    start = seconds(first)
     seen = facts.model_copy(
         update={
             "start_s": start,
@@ -75,6 +80,8 @@ def with_tail(
     limits: LimitSettings,
 ) -> MediaFacts:
     """Hold the last packets against the header, and decode the end, unless it was decoded with the beginning."""
+    if facts.wild_times_s and not header.is_measured:
+        header = measured(header, path, tools, limits)  # a length may have been read from the wild time
     start = header.start_s or Fraction(0)
     promised = header.duration_s or Fraction(0)
     tail = _tail(header, path, tools, limits, start + promised - _TAIL_S)

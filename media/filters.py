@@ -73,16 +73,24 @@ def audio_filter(facts: MediaFacts, *, first_two: bool = False) -> str:
         first_two: take the first two channels as they are, where nobody knows how to mix all of them.
     """
     start = plain(Fraction(facts.start_s))
-    # A graph that is built anew would put silence in front once more, from zero on: only where there must be some.
-    begins_late = facts.sound_start_s is None or facts.sound_start_s > facts.start_s + _IN_STEP_S
     raw = f"PTS-({start})/TB+ld(0)"
     steps = [
         f"asetpts='{_monotonic(raw, 'NB_SAMPLES/SR/TB', facts, may_be_negative=True)}'",
         *(["pan=stereo|c0=c0|c1=c1"] if first_two else []),
         # async fills gaps with silence: sound would otherwise creep ahead of the pictures.
-        *(["aresample=48000:async=1:first_pts=0"] if begins_late else ["aresample=48000:async=1", "atrim=start=0"]),
+        # A graph that is built anew would put silence in front once more, from zero on: only where there must be some.
+        *(
+            ["aresample=48000:async=1:first_pts=0"]
+            if begins_late(facts)
+            else ["aresample=48000:async=1", "atrim=start=0"]
+        ),
     ]
     return f"[0:a:0]{','.join(steps)}[a0]"
+
+
+def begins_late(facts: MediaFacts) -> bool:
+    """Say whether sound begins behind the first picture, or may: silence is then put in front of it."""
+    return facts.sound_start_s is None or facts.sound_start_s > facts.start_s + _IN_STEP_S
 
 
 def _shifted(facts: MediaFacts) -> str:
@@ -96,7 +104,8 @@ def _mended(facts: MediaFacts) -> str:
     time = f"{_shifted(facts)}+ld(0)"
     for wild in facts.wild_times_s:
         # Each is said to the microsecond, and is seconds away from every other.
-        time = f"if(lt(abs(T-({plain(Fraction(wild))})),0.001)*not(isnan(PREV_OUTPTS)),PREV_OUTPTS+{step},{time})"
+        here = f"if(isnan(PREV_OUTPTS),0,PREV_OUTPTS+{step})"
+        time = f"if(lt(abs(T-({plain(Fraction(wild))})),0.001),{here},{time})"
     return _monotonic(time, step, facts)
 
 

@@ -21,6 +21,11 @@ SCANNED: Final = frozenset({"mpegts", "mpeg"})
 UNINDEXED: Final = SCANNED | {"flv", "ogg", "asf"}
 #: Damaged times of a source that are mended, each for itself; what more there are, stay as they are.
 _MOST_WILD: Final = 16
+#: Seconds from a first picture to the next that are no pause: ffmpeg takes a clock below a damaged first time for one
+#: that has wrapped, and adds what it wraps at: 26.5 hours in a transport stream, 49.7 days in FLV.
+_WRAPPED_S: Final = 3_600
+#: Packets that a picture may come in: its two fields.
+_PACKETS_EACH: Final = 2
 #: Steps back in time beyond this are a restarted clock; smaller ones are jitter of a single picture.
 RESTART_S: Final = 0.5
 
@@ -35,7 +40,8 @@ def measured(header: probe.Header, path: Path, tools: Tools, limits: LimitSettin
     end: Fraction | None = None
     count = 0
     with closing(probe.read_packets(path, tools, limits, streams="V:0")) as packets:
-        for count, (packet, is_wild) in enumerate(with_leaps(packets, header.container), start=1):
+        for packet, is_wild in with_leaps(_counted(packets, limits), header.container):
+            count += 1
             if count > limits.max_frames:
                 raise InvalidMedia("too_many_frames")
             if packet.pts_s is not None and packet.end_s is not None and not is_wild:
@@ -48,32 +54,40 @@ def measured(header: probe.Header, path: Path, tools: Tools, limits: LimitSettin
     return replace(header, duration_s=length, streams=streams, is_measured=True)
 
 
+def _counted(packets: Iterable[probe.Packet], limits: LimitSettings) -> Iterator[probe.Packet]:
+    """Give packets on, no more than a video may have: of a hostile file they may be any number."""
+    for count, packet in enumerate(packets, start=1):
+        if count > _PACKETS_EACH * limits.max_frames:
+            raise InvalidMedia("too_many_frames")
+        yield packet
+
+
 def promised_times(packets: Generator[probe.Packet], limits: LimitSettings) -> list[Fraction]:
-    """Give the times at which packets promise a picture, ascending, each once; reads no more than a video may have.
+    """Give the times at which packets promise a picture, ascending, each once.
 
     Raises:
         InvalidMedia: too_many_frames, counted (permanent).
     """
     times: set[Fraction] = set()
     with closing(packets):
-        for packet in packets:
+        for packet in _counted(packets, limits):
             if packet.pts_s is not None:
                 times.add(packet.pts_s)
-            if len(times) > limits.max_frames:
-                raise InvalidMedia("too_many_frames")
     return sorted(times)
 
 
 def with_leaps(packets: Iterable[probe.Packet], container: str) -> Iterator[tuple[probe.Packet, bool]]:
     """Give the packets of one stream in file order, each with whether its time is wild.
 
-    Wild is a time far beyond that of both neighbours: a damaged one, which says nothing about the video's length.
+    Wild is a time far beyond that of both neighbours: a damaged one, which says nothing about the video's length. A
+    damaged first time may look like one hours before all others.
     """
     before: Fraction | None = None
     waiting: probe.Packet | None = None
     for packet in packets:
         if waiting is not None:
             is_wild = (before is None or _leaps(before, waiting.pts_s)) and _leaps(packet.pts_s, waiting.pts_s)
+            is_wild |= before is None and container in UNINDEXED and _leaps(waiting.pts_s, packet.pts_s, _WRAPPED_S)
             before = before if is_wild or waiting.pts_s is None else waiting.pts_s
             yield waiting, is_wild
         waiting = packet
@@ -89,6 +103,8 @@ class Clock:
     starts_again: bool
     #: Times of single pictures that are damaged, seconds on the source's clock; none are told where it starts again.
     wild_times_s: tuple[Fraction, ...] = ()
+    #: The earliest time that is not damaged; None where it starts again, or nobody read it.
+    first_s: Fraction | None = None
 
     @property
     def is_steady(self) -> bool:
@@ -97,11 +113,17 @@ class Clock:
 
 
 def clock_of(path: Path, tools: Tools, limits: LimitSettings, container: str) -> Clock:
-    """Read the times of all pictures, undecoded; raises what media.launcher.run raises."""
+    """Read the times of all pictures, undecoded.
+
+    Raises:
+        InvalidMedia: too_many_frames, counted (permanent).
+        MediaError: what media.launcher.run raises.
+    """
     before: Fraction | None = None
+    first: Fraction | None = None
     wild: list[Fraction] = []
     with closing(probe.read_packets(path, tools, limits, streams="V:0")) as packets:
-        for packet, is_wild in with_leaps(packets, container):
+        for packet, is_wild in with_leaps(_counted(packets, limits), container):
             if is_wild and packet.pts_s is not None and len(wild) < _MOST_WILD:
                 wild.append(packet.pts_s)
             # Stored order, which only ever ascends: pictures are stored before others that are shown earlier.
@@ -111,8 +133,10 @@ def clock_of(path: Path, tools: Tools, limits: LimitSettings, container: str) ->
             if before is not None and stored < before - Fraction(RESTART_S):
                 return Clock(starts_again=True)
             before = stored
-    return Clock(starts_again=False, wild_times_s=tuple(wild))
+            if packet.pts_s is not None:
+                first = packet.pts_s if first is None else min(first, packet.pts_s)
+    return Clock(starts_again=False, wild_times_s=tuple(wild), first_s=first)
 
 
-def _leaps(start_s: Fraction | None, end_s: Fraction | None) -> bool:
-    return start_s is not None and end_s is not None and end_s > start_s + LEAP_S
+def _leaps(start_s: Fraction | None, end_s: Fraction | None, by_s: int = LEAP_S) -> bool:
+    return start_s is not None and end_s is not None and end_s > start_s + by_s

@@ -54,7 +54,9 @@ class Seeker:
                 yield _stored(before)
 
     def pictures(self, begin_s: Fraction, end_s: Fraction | None) -> tuple[Fraction, ...]:
-        """Give the times in [begin_s, end_s) at which packets promise a picture, ascending; none where they do not tell.
+        """Give the times in [begin_s, end_s) at which packets promise a picture, ascending.
+
+        There are none where packets do not tell.
 
         Raises:
             InvalidMedia: too_many_frames, counted (permanent).

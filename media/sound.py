@@ -8,7 +8,7 @@ from core.settings import LimitSettings, MediaSettings
 from core.values import MediaFacts
 from media.boxes import is_fragmented
 from media.complaints import is_about_channels
-from media.filters import audio_filter
+from media.filters import audio_filter, begins_late
 from media.hls import AUDIO
 from media.launcher import run_ffmpeg
 from media.tools import Tools
@@ -16,9 +16,12 @@ from media.transcode import audio_args, source_args
 from media.validation import blames_input
 
 AUDIO_NAME: Final = f"{AUDIO}.mp4"
-#: Of a packet (1024 samples): whether it comes after all before it, and its time, or one before zero when it does not.
-_IS_NEW: Final = r"(eq(N\,0)+gt(DTS\,PREV_OUTDTS+1000))"
-_FIRST_TIME: Final = rf"if({_IS_NEW}\,PTS\,-1)"
+#: Variable 0 of a packet (1024 samples): what is added since the clock went back by half a second, as a graph that is
+#: built anew lets it where a second recording begins in the file.
+_CARRIED: Final = r"st(0\,if(gt(N\,0)*lt(DTS\,PREV_INDTS-24000)\,PREV_OUTDTS+1024-DTS\,ld(0)))"
+#: Whether it comes after all before it, and its time, or one before zero when it does not.
+_IS_NEW: Final = r"(eq(N\,0)+gt(DTS+ld(0)\,PREV_OUTDTS+1000))"
+_SETTS: Final = rf"setts=pts={{0}}if({_IS_NEW}\,PTS+ld(0)\,-1):dts={{0}}if({_IS_NEW}\,DTS+ld(0)\,PREV_OUTDTS)"
 
 
 def encode_audio(
@@ -55,7 +58,9 @@ def _args(
     args += ["-map_metadata", "-1", "-map_chapters", "-1", *audio_args(settings)]
     # The first packet only warms the decoder up and lies before zero. Dropped, the track needs no edit list, which
     # older ffmpeg does not write here: sound would be 21 ms late.
-    # So is silence that a graph built anew puts where sound was already: dated like the last packet, it is told from others.
-    args += ["-bsf:a", rf"setts=pts={_FIRST_TIME}:dts=if({_IS_NEW}\,DTS\,PREV_OUTDTS),noise=drop=lt(pts\,0)"]
+    # So is silence that a graph built anew puts where sound was already: dated like the last packet, it is told from
+    # others. Where there is none, a packet of the past is of another recording.
+    setts = _SETTS.format("" if begins_late(facts) else f"{_CARRIED};")
+    args += ["-bsf:a", rf"{setts},noise=drop=lt(pts\,0)"]
     args += ["-movflags", "+cmaf+empty_moov+default_base_moof+skip_trailer"]
     return [*args, "-frag_duration", str(settings.segment_s * 1_000_000), "-f", "mp4", AUDIO_NAME]

@@ -94,13 +94,14 @@ def test_pictures_off_the_list_are_refused_whatever_lies_beside_them(make, short
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("which", [5, 6, 11])
-def test_one_picture_with_a_wild_time_moves_no_other(make, short, tmp_path, become, which):
+@pytest.mark.parametrize("wild_s", [30, WILD_S])
+@pytest.mark.parametrize("which", [0, 5, 6, 11])
+def test_one_picture_with_a_wild_time_moves_no_other(make, short, tmp_path, become, which, wild_s):
     source = make("short.ts", "-i", str(short), "-c", "copy")
-    facts, made = become(altered(source, tmp_path, with_wild_time(source.read_bytes(), b"\0\0\1\xe0", which)))
+    facts, made = become(altered(source, tmp_path, with_wild_time(source.read_bytes(), b"\0\0\1\xe0", which, wild_s)))
     assert lost_pictures(made) == 0
-    assert facts.duration_s < 2 * LENGTH_S
-    assert made.duration_s < 2 * LENGTH_S
+    assert 0 < facts.duration_s < 2 * LENGTH_S
+    assert 0 < made.duration_s < 2 * LENGTH_S
     assert not made.degraded
 
 
@@ -146,12 +147,12 @@ def test_channels_that_nobody_says_how_to_mix_are_heard_all_the_same(make, becom
     assert not made.degraded
 
 
-@pytest.mark.parametrize("late_s", [0, 0.5])
-def test_sound_that_changes_its_layout_goes_on_where_it_is(make, tmp_path, become, tools, late_s):
-    """As television does between programmes: ffmpeg then builds its graph anew."""
+@pytest.mark.parametrize(("late_s", "apart_s"), [(0, 4), (0.5, 4), (0, 0)], ids=["one clock", "late", "three clocks"])
+def test_sound_that_changes_its_layout_goes_on_where_it_is(make, tmp_path, become, tools, late_s, apart_s):
+    """As television does between programmes, and two recordings in one file: ffmpeg then builds its graph anew."""
     content = b""
     for number, layout in enumerate(("stereo", "5.1", "stereo")):
-        begin_s = 1 + 4 * number
+        begin_s = 1 + apart_s * number
         sound = ("-itsoffset", str(0 if number else late_s), "-f", "lavfi", "-i", "sine=440:r=48000:d=4", "-t", "4")
         shape = ("-af", f"aformat=channel_layouts={layout}", "-c:a", "ac3", "-output_ts_offset", str(begin_s))
         pictures = ("-f", "lavfi", "-i", f"testsrc2=r={RATE}:s=64x64:d=4")

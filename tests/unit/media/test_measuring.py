@@ -46,22 +46,29 @@ def test_a_last_time_far_behind_all_is_wild_where_clocks_may_break():
     assert wild([0, 1, FAR], "mov") == []
 
 
+def test_a_first_time_hours_before_all_is_wild_where_clocks_may_wrap():
+    assert wild([0, 20_000, 20_001], "mpegts") == [0]
+    assert wild([0, 20_000, 20_001], "mov") == []
+    assert wild([0, 15, 16], "mpegts") == []
+
+
 def test_unknown_times_make_no_other_wild():
     assert wild([None, FAR, None, 1, None]) == []
 
 
-def test_packets_are_read_no_further_than_a_video_may_have_pictures():
+@pytest.mark.parametrize("step", [1, 0], ids=["in order", "all at one time"])
+def test_packets_are_read_no_further_than_a_video_may_have_pictures(step):
     read = 0
 
     def endless():
         nonlocal read
         while True:
             read += 1
-            yield Packet("video", 0, Fraction(read, 1_000_000), None)
+            yield Packet("video", 0, Fraction(step * read, 1_000_000), None)
 
     with pytest.raises(InvalidMedia) as refused:
         promised_times(endless(), LimitSettings(max_frames=100))
-    assert (refused.value.reason, read) == ("too_many_frames", 101)
+    assert (refused.value.reason, read) == ("too_many_frames", 201)
 
 
 def test_promised_times_are_ascending_and_each_told_once():
