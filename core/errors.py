@@ -53,7 +53,7 @@ class WorkflowUnavailable(TransientError):
 
 
 class EncoderKilled(TransientError):
-    """A media process was ended by a signal."""
+    """A media process was ended by a signal, or could not be started on a machine that has nothing left."""
 
     #: Number of that signal, where it is known.
     signum: int | None = None

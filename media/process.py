@@ -80,8 +80,9 @@ class MediaProcess:
         self._stderr = bytearray()
         self._complaints = bytearray()
         self._report = bytearray()
-        self._selector = selectors.DefaultSelector()
-        report_r, report_w = os.pipe()
+        with _exhaustion(self.program):
+            self._selector = selectors.DefaultSelector()
+            report_r, report_w = os.pipe()
         try:
             if on_progress is not None:
                 argv = [argv[0], "-progress", f"pipe:{report_w}", *argv[1:]]
@@ -241,8 +242,19 @@ class MediaProcess:
         self._process.wait()
 
 
-def _start(argv: Sequence[str], cwd: Path | None, report_fd: int) -> "subprocess.Popen[bytes]":
+@contextlib.contextmanager
+def _exhaustion(program: str) -> Iterator[None]:
+    """Turn a machine that has no process, handle or memory left into something that passes."""
     try:
+        yield
+    except OSError as error:
+        if error.errno not in _EXHAUSTED:
+            raise
+        raise EncoderKilled(f"{program} could not be started: {error.strerror}.") from error
+
+
+def _start(argv: Sequence[str], cwd: Path | None, report_fd: int) -> "subprocess.Popen[bytes]":
+    with _exhaustion(Path(argv[0]).name):
         process = subprocess.Popen(
             confined(argv, cwd),
             cwd=cwd or "/",
@@ -254,10 +266,6 @@ def _start(argv: Sequence[str], cwd: Path | None, report_fd: int) -> "subprocess
             process_group=0,
             bufsize=0,
         )
-    except OSError as error:
-        if error.errno not in _EXHAUSTED:
-            raise
-        raise EncoderKilled(f"{Path(argv[0]).name} could not be started: {error.strerror}.") from error
     assert process.stdout is not None
     # A larger pipe saves context switches when raw frames come through; a refusal costs only speed.
     with contextlib.suppress(OSError):

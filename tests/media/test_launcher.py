@@ -58,15 +58,17 @@ def test_a_signal_is_transient_and_named():
     assert caught.value.signum == signal.SIGSEGV
 
 
-def test_a_system_that_starts_no_more_programs_now_is_tried_again():
+@pytest.mark.parametrize("spare", [0, 1, 2, 3])
+def test_a_system_that_starts_no_more_programs_now_is_tried_again(spare):
     # In a process of its own: the limit holds for everything that it opens.
     script = (
         "import resource, os\n"
         "from core.errors import TransientError\n"
         "from media import launcher\n"
         "launcher.run(['/bin/true'], stall_timeout_s=10)\n"
-        "held = os.listdir('/proc/self/fd')\n"
-        "resource.setrlimit(resource.RLIMIT_NOFILE, (max(map(int, held)) + 3,) * 2)\n"
+        "lowest = os.dup(0)\n"  # what is opened next gets this number
+        "os.close(lowest)\n"
+        f"resource.setrlimit(resource.RLIMIT_NOFILE, (lowest + {spare},) * 2)\n"
         "try:\n    launcher.run(['/bin/true'], stall_timeout_s=10)\n"
         "except TransientError as error:\n    print(error)\n"
     )
