@@ -158,8 +158,10 @@ class Backfill:
             for run_id, asked in self._going.items()
             if has_ended(self._settings, self._aim, run_id, asked, states.get(run_id), now)
         }
-        videos = {self._going.pop(run_id).video_id: states.get(run_id) for run_id in ended}
+        videos = {self._going[run_id].video_id: states.get(run_id) for run_id in ended}
         done = note_ended(self._settings, self._aim, videos)
+        for run_id in ended:  # not before: what could not be noted is looked at again
+            del self._going[run_id]
         self._failures |= videos.keys() - done
         self._done, self._failed = self._done + len(done), self._failed + len(videos) - len(done)
         return bool(ended)

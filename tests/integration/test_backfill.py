@@ -3,6 +3,7 @@
 import datetime as dt
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from uuid import UUID
 
@@ -13,10 +14,12 @@ from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.context import FlowRunContext
 from prefect.settings import PREFECT_API_URL, PREFECT_LOGGING_TO_API_ENABLED, temporary_settings
 from prefect.states import Completed, Crashed, Failed
-from sqlalchemy import text
+from sqlalchemy import create_engine, text
+from sqlalchemy.engine import make_url
 
+import dispatch.backfill
 from core.agreed import REJECTED, SILENT
-from core.errors import TransientError
+from core.errors import DatabaseUnavailable, TransientError
 from core.fingerprint import Recipes
 from core.settings import Settings
 from core.stages import Stage
@@ -110,13 +113,28 @@ def backfill(
 
 
 def follow(work: Backfill, worker: Worker, rounds: int = 300) -> Step:
-    """Let it work until it ends."""
+    """Let it work until it ends; after an outage of the database it goes on."""
     with work:
         for _ in range(rounds):
-            if (step := work.advance()).end is not None:
-                return step
+            with suppress(DatabaseUnavailable):
+                if (step := work.advance()).end is not None:
+                    return step
             worker.work()
     raise AssertionError(f"it goes on and on: {step}")
+
+
+@contextmanager
+def away(settings: Settings) -> Iterator[None]:
+    """Let nobody reach the database."""
+    url = make_url(settings.database.url.get_secret_value())
+    admin = create_engine(url.set(database="postgres"), isolation_level="AUTOCOMMIT")
+    with admin.connect() as connection:
+        connection.execute(text(f"ALTER DATABASE {url.database} ALLOW_CONNECTIONS false"))
+        end = "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE datname = :name"
+        connection.execute(text(end), {"name": url.database})
+        yield
+        connection.execute(text(f"ALTER DATABASE {url.database} ALLOW_CONNECTIONS true"))
+    admin.dispose()
 
 
 def attempt_at(work: Backfill) -> End | type[TransientError] | None:
@@ -338,6 +356,32 @@ def test_an_outage_of_prefect_costs_neither_place_nor_budget(settings: Settings,
         step = follow(work, worker)
     assert (step.done, step.end) == (2, End.DONE)
     assert worker.asked() == sorted(videos)
+
+
+def test_runs_that_ended_while_the_database_went_away_are_counted_once_it_is_back(settings: Settings, older: Recipes):
+    videos = published(settings, older, 2)
+    worker = Worker(settings, videos)
+    worker.ends = lambda _run: Failed()
+    with ExitStack() as outage, backfill(settings) as work:
+        while len(worker.runs()) < len(videos):
+            work.advance()
+        worker.work()
+        states_of = dispatch.backfill.states_of
+
+        def and_then_it_is_away(ids: list[UUID]) -> dict[UUID, State | None]:
+            found = states_of(ids)
+            outage.enter_context(away(settings))
+            return found
+
+        with pytest.MonkeyPatch.context() as patch:
+            # The moment between Prefect's answer and our note of it is too short to be met from outside.
+            patch.setattr(dispatch.backfill, "states_of", and_then_it_is_away)
+            with pytest.raises(DatabaseUnavailable):
+                work.advance()
+        outage.close()
+        step = follow(work, worker)
+    assert (step.failed, step.done, step.end) == (2, 0, End.DONE)
+    assert row_of(settings, Column(Stage.SHOTS)).failed == 2
 
 
 def test_the_flow_tells_that_another_one_is_at_work(settings: Settings, older: Recipes):
