@@ -6,9 +6,11 @@ the reconcile flow, so either may be down.
 
 import datetime as dt
 import logging
+import time
 from collections.abc import Callable, Sequence
 from enum import StrEnum
 from math import inf
+from threading import Event
 from typing import Any, Final
 from uuid import UUID
 
@@ -25,15 +27,16 @@ from prefect.client.schemas.sorting import FlowRunSort
 from prefect.states import Cancelled, Crashed, Running
 
 from core.agreed import HEARTBEAT_S, NEVER_STARTED, SILENT
-from core.errors import WorkflowRefused
+from core.errors import WorkflowRefused, WorkflowUnavailable
 from core.logs import bound
 from core.settings import Settings
 from dispatch.failure_page import show_failure
 from dispatch.rerun import request_again
 from dispatch.runs import INGEST, give_up, is_still, prefect_client, reschedule
 from models import attempts, counter, ledger
-from models.reconciling import LiveVideo, count_auto_resume, live_videos, lock, try_lock
+from models.reconciling import LiveVideo, count_auto_resume, live_videos
 from models.session import transaction
+from models.session_lock import SessionLock
 
 logger = logging.getLogger(__name__)
 
@@ -52,8 +55,11 @@ LOST_S: Final = 6.0 * HEARTBEAT_S
 FRESH_S: Final = 1.5 * HEARTBEAT_S
 #: Videos looked at in one query.
 BATCH: Final = 200
-#: Any number: one process at a time looks.
-LOCK: Final = 7_203_515
+#: One process at a time looks.
+LOCK: Final = "settle"
+#: Seconds that another one gets, and between two looks whether it has done.
+PATIENCE_S: Final = 300.0
+_LOOK_AGAIN_S: Final = 0.2
 
 
 class Action(StrEnum):
@@ -138,14 +144,18 @@ def settle(settings: Settings, *, begun_only: bool = False) -> dict[Action, int]
             leave all of them to another process that is looking.
 
     Raises:
-        WorkflowUnavailable, DatabaseUnavailable: transient; the next call continues.
+        WorkflowUnavailable, DatabaseUnavailable: transient; the next call continues. Also when another process has been
+            at it for minutes.
     """
-    with transaction(settings.database) as session:
-        if begun_only:
-            if not try_lock(session, LOCK):
+    # No transaction is held meanwhile: after an outage a pass takes longer than Postgres lets one wait.
+    with SessionLock(settings.database, LOCK) as lock:
+        until = time.monotonic() + PATIENCE_S
+        while not lock.held():
+            if begun_only:
                 return dict.fromkeys(Action, 0)
-        else:
-            lock(session, LOCK)
+            if time.monotonic() > until:
+                raise WorkflowUnavailable(f"Another process has settled runs for {PATIENCE_S:.0f} s: is it stopped?")
+            Event().wait(_LOOK_AGAIN_S)
         return _settle_all(settings, begun_only=begun_only)
 
 

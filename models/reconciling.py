@@ -191,11 +191,6 @@ def waiting_in(session: Session, queue: Queue) -> int:
     return session.scalar(query) or 0
 
 
-def try_lock(session: Session, number: int) -> bool:
-    """Take an advisory lock for this transaction; False when another process holds it."""
-    return bool(session.scalar(text("SELECT pg_try_advisory_xact_lock(:number)"), {"number": number}))
-
-
 def lock(session: Session, number: int) -> None:
     """Wait for an advisory lock and hold it for this transaction."""
     session.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": number})

@@ -55,11 +55,12 @@ class SessionLock:
         connection, self._connection, self._has = self._connection, None, False
         if connection is None:
             return
-        if not connection.invalidated:  # one that is lost holds nothing
-            with suppress(SQLAlchemyError):
-                # Closing it is enough in the end; this way the lock is free before anybody else looks.
-                connection.execute(text("SELECT pg_advisory_unlock_all()"))
         with suppress(SQLAlchemyError):
-            # Not given back to the pool, whatever became of it.
+            if not connection.invalidated:  # one that is lost holds nothing
+                connection.execute(text("SELECT pg_advisory_unlock_all()"))
+                connection.close()  # back to the pool, free of locks
+                return
+        with suppress(SQLAlchemyError):
+            # Not given back: nobody knows what it holds, until it is closed.
             connection.invalidate()
             connection.close()

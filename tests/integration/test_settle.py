@@ -11,18 +11,20 @@ from prefect import flow
 from prefect.client.schemas.objects import State, StateType
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Cancelling, Completed, Crashed, Failed, Pending, Running
+from sqlalchemy import text
 
 from core.agreed import SILENT
+from core.errors import WorkflowUnavailable
 from core.settings import DatabaseSettings, Settings
 from core.stages import Stage
 from core.values import SourceVersion, Ticket
 from dispatch.rerun import rerun
-from dispatch.runs import INGEST, prefect_client, state_of
+from dispatch.runs import INGEST, prefect_client, reschedule, state_of
 from dispatch.settle import FRESH_S, GRACE_S, LOCK, LOST_S, RESUME_AFTER_S, Action, settle
 from flows.alive import THREAD, signs_of_life
 from models import Video, VideoStatus, attempts, inbox, ledger, publication
-from models.reconciling import try_lock
 from models.session import transaction
+from models.session_lock import SessionLock
 from tests.conftest import wait_for
 from tests.integration.models.test_inbox import made
 from tests.integration.prefect_server import ago, entered
@@ -279,10 +281,30 @@ def test_videos_that_wait_for_their_first_attempt_are_left_to_reconcile_unless_t
     assert state_type(settings, waiting) is StateType.SCHEDULED
 
 
-def test_of_two_services_one_settles(settings: Settings, folder: Path):
+def test_a_pass_holds_no_transaction_while_it_works(settings: Settings, folder: Path, monkeypatch: pytest.MonkeyPatch):
+    entered(folder, run_of(settings, at_work(settings, Crashed())), RESUME_AFTER_S[0])
+    waiting = text("SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in%' AND datname = current_database()")
+    found: list[int] = []
+
+    def look(*args: object) -> bool:
+        with transaction(settings.database) as session:
+            found.append(session.scalar(waiting) or 0)
+        return reschedule(*args)  # type: ignore[arg-type]
+
+    # Postgres ends a session that idles in a transaction for ten minutes, and Prefect may be slow.
+    monkeypatch.setattr("dispatch.settle.reschedule", look)
+    assert settle(settings)[Action.RESUME] == 1
+    assert found == [0]
+
+
+def test_of_two_services_one_settles(settings: Settings, folder: Path, monkeypatch: pytest.MonkeyPatch):
     ticket = at_work(settings, Crashed())
     entered(folder, run_of(settings, ticket), RESUME_AFTER_S[0])
-    with transaction(settings.database) as session:
-        assert try_lock(session, LOCK)
+    with SessionLock(settings.database, LOCK) as other:
+        assert other.held()
         assert not any(settle(settings, begun_only=True).values())
+        # Who looks at all of them waits for the other one, and not for ever.
+        monkeypatch.setattr("dispatch.settle.PATIENCE_S", 0.3)
+        with pytest.raises(WorkflowUnavailable, match="Another process"):
+            settle(settings)
     assert settle(settings, begun_only=True)[Action.RESUME] == 1
