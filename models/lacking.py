@@ -13,7 +13,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from core.stages import REDONE, Stage
-from models.recipes import NEVER, Column, recipe_id
+from models.recipes import NEVER, Column, recipe_id, take_turn
 from models.states import VideoStatus
 from models.video import Video
 from models.video_stage import CoverageCount, Recipe, VideoStage
@@ -159,6 +159,7 @@ def add_missing(session: Session, column: Column, after: UUID | None) -> UUID | 
     ).all()
     if not looked_at:
         return None
+    take_turn(session)
     never = recipe_id(session, column, NEVER)
     session.execute(
         insert(VideoStage)

@@ -6,7 +6,7 @@ from typing import Final
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy import delete, func, or_, select, update
+from sqlalchemy import delete, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -20,6 +20,8 @@ from models.video_stage import NO_ENCODER, CoverageCount, Recipe, VideoStage
 
 #: Name of the recipe of what was never done.
 NEVER: Final = ""
+#: The lock of the trigger that counts (count_video_stages).
+_CHANGES: Final = 7_203_514
 
 
 @dataclass(frozen=True)
@@ -85,12 +87,20 @@ def recipe_id(session: Session, column: Column, name: str) -> int:
     return found
 
 
+def take_turn(session: Session) -> None:
+    """Wait until nobody else changes what is counted, which their trigger would do after the first row is locked."""
+    session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _CHANGES})
+
+
 def record(session: Session, video_id: UUID, done: Mapping[Column, str]) -> None:
     """Note by which recipe each of these columns of a video was done, in the transaction that publishes it.
 
-    It makes other publications wait until this transaction ends: call it last.
+    A column whose space was dropped meanwhile is left out. It makes other publications wait until this transaction
+    ends: call it last.
     """
+    take_turn(session)
     video = session.get_one(Video, video_id)
+    there = {NO_ENCODER, *session.scalars(select(Encoder.id))}
     rows = [
         {
             "video_id": video_id,
@@ -101,6 +111,7 @@ def record(session: Session, video_id: UUID, done: Mapping[Column, str]) -> None
             "video_at": video.created_at,
         }
         for column, name in done.items()
+        if column.encoder_id in there
     ]
     if not rows:
         return
@@ -127,6 +138,7 @@ def note_failure(session: Session, video_id: UUID, stage: Stage, encoder_id: int
 
 def forget_space(session: Session, encoder_id: int) -> None:
     """Remove the column of a space that is dropped."""
+    take_turn(session)
     session.execute(delete(VideoStage).where(VideoStage.stage == Stage.EMBED, VideoStage.encoder_id == encoder_id))
     gone = select(Recipe.id).where(Recipe.stage == Stage.EMBED, Recipe.encoder_id == encoder_id)
     session.execute(delete(CoverageCount).where(CoverageCount.recipe_id.in_(gone)))

@@ -2,10 +2,13 @@
 
 import datetime as dt
 import random
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, select, text
+from sqlalchemy.orm import Session
 
 from core.fingerprint import Recipes
 from core.settings import DatabaseSettings, MediaSettings, Settings
@@ -25,10 +28,11 @@ from models import (
     recipes,
     spaces,
 )
-from models.encoder import SceneEmbedding
+from models.encoder import Encoder, SceneEmbedding
 from models.lacking import Candidate, Lack, Order, Wanted
 from models.recipes import NEVER, Column
 from models.session import transaction
+from tests.conftest import wait_for
 
 OWNER = "local"
 SPEC = EncoderSpec(name="tiny", revision="1", dim=3, preprocess="none")
@@ -301,6 +305,41 @@ def test_a_rejected_rerun_of_an_indexed_video_shows_in_coverage_and_leaves_it_in
         attempts.reject(session, ticket, "damaged", "It is damaged.", Stage.TRANSCODE)
         assert session.get_one(Video, video_id).status is VideoStatus.INDEXED
     assert row_of(settings.database, Recipes(settings), Column(Stage.TRANSCODE)).failed == 1
+
+
+@pytest.mark.parametrize("is_first", ["publication", "drop"])
+def test_a_video_that_is_published_while_a_space_is_dropped_stops_neither(settings: Settings, is_first: str):
+    database = settings.database
+    one, other = a_video(database, 0), a_video(database, 1)
+    with transaction(database) as session:
+        spaces.register(session, EncoderSpec(name="first", revision="1", dim=3, preprocess="none"))
+        space = spaces.register(session, SPEC)
+        column = Column(Stage.EMBED, space.id)
+        recipes.record(session, one, {column: NEVER})
+
+    def drop(session: Session) -> None:
+        spaces.remove(session, session.get_one(Encoder, space.id))
+
+    def publish(session: Session) -> None:
+        recipes.record(session, other, {column: NEVER, SHOTS: "today's"})
+
+    def alone(what: Callable[[Session], None]) -> None:
+        with transaction(database) as session:
+            what(session)
+
+    before, after = (drop, publish) if is_first == "drop" else (publish, drop)
+    with ThreadPoolExecutor(1) as pool:
+        with transaction(database) as session:
+            before(session)
+            second = pool.submit(alone, after)
+            waits = "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted)"
+            wait_for(lambda: session.scalar(text(waits)), "the second waits for the first")
+        second.result(30)
+    with transaction(database) as session:
+        assert recipes.known(session, one) == {}
+        assert recipes.known(session, other).keys() == {SHOTS}
+        assert session.get(Encoder, space.id) is None
+        assert not session.scalars(select(Recipe).filter_by(encoder_id=column.encoder_id)).all()
 
 
 def test_the_column_of_a_dropped_space_is_gone(settings: Settings):
