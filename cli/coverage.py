@@ -11,6 +11,7 @@ from rich.table import Table
 from cli.client import Document, service_of
 from cli.options import HERE, AsJson, DataFolder
 from cli.output import print_json, size, usage_error
+from core.agreed import BEGIN_ON_DAYS
 from core.stages import REDONE, Stage
 
 #: In what ways a video may not be up to date.
@@ -180,7 +181,7 @@ def _tell(console: Console, answer: Document) -> None:
     console.print(f"{number} to bring up to date; estimated time {hours}{results}")
     # A service of the release before does not tell them.
     if (days := answer.get("days", 1)) > 1:
-        console.print(f"its daily budget ends it before that: begin it on {days:,} days")
+        console.print(BEGIN_ON_DAYS.format(days))
     if answer["run_url"]:
         console.print(f"watch, pause and resume it at {answer['run_url']}")
     else:

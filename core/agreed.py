@@ -17,3 +17,5 @@ NEVER_STARTED: Final = "Taken by a worker that never started it."
 #: video overtook.
 REJECTED: Final = "Rejected"
 SUPERSEDED: Final = "Superseded"
+#: What is said of a backfill that its daily budget may end before it has done everything; takes the number of days.
+BEGIN_ON_DAYS: Final = "its daily budget may end it before that: begin it on up to {:,} days"

@@ -110,9 +110,15 @@ def plan(settings: Settings, selection: Selection, per_minute: int) -> Plan:
     )
 
 
-def days(planned: Plan, daily_budget: int) -> int:
-    """Give the days (UTC) on which a backfill must be begun for all of its videos, while no other one shares the budget."""
-    return -(-planned.videos // daily_budget)
+def days(planned: Plan, per_minute: int, daily_budget: int) -> int:
+    """Give the most days (UTC) on which a backfill must be begun for all of its videos.
+
+    Fewer where its runs take so long that no day uses the budget up: it goes on over midnight. One where its rate alone
+    keeps it within the budget. Other backfills that share the budget are not known.
+    """
+    if per_minute * 24 * 60 <= daily_budget:
+        return 1
+    return max(1, -(-planned.videos // daily_budget))
 
 
 def at_once(settings: Settings, aim: Target) -> int:

@@ -62,7 +62,7 @@ def backfill_flow(
     )
     planned = patiently(partial(planning.plan, settings, selection, per_minute), LONG_WAITS_S)
     told = report.BackfillPage(
-        stage, planned.videos, planned.hours, planned.bytes, planning.days(planned, daily_budget)
+        stage, planned.videos, planned.hours, planned.bytes, planning.days(planned, per_minute, daily_budget)
     )
     report.coverage(patiently(partial(planning.matrix, settings, selection), LONG_WAITS_S))
     if dry_run or not planned.videos:

@@ -223,6 +223,18 @@ def finished(session: Session, video_id: UUID, stage: Stage) -> list[str]:
     return list(dict.fromkeys(name for name in rows if name is not None))
 
 
+def was_executed(session: Session, ticket: Ticket, stage: Stage, fingerprint: str) -> bool:
+    """Say whether this attempt made a result itself, and did not find it in the store."""
+    made = select(StageRun.id).where(
+        StageRun.video_id == ticket.video_id,
+        StageRun.stage == stage,
+        StageRun.attempt == ticket.attempt,
+        StageRun.fingerprint == fingerprint,
+        StageRun.state == StageState.DONE,
+    )
+    return bool(session.scalar(select(made.exists())))
+
+
 def redo_from(session: Session, video_id: UUID, stages: Sequence[Stage]) -> None:
     """Raise the generation of these stages, so that their results are made anew."""
     for stage in stages:

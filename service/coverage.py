@@ -82,7 +82,7 @@ class BackfillAnswer(BaseModel):
     #: By what it took here so far; None while nothing of the kind has been done.
     hours: float | None
     bytes: int | None
-    #: On which it must be begun: its daily budget ends it on each.
+    #: On which it must be begun at most: its daily budget may end it on each.
     days: int
     #: Where it can be watched; None for a dry run, or when there is nothing to do.
     run_url: str | None
@@ -169,6 +169,6 @@ def backfill(door: DoorOf, request: BackfillRequest) -> BackfillAnswer:
         videos=planned.videos,
         hours=planned.hours,
         bytes=planned.bytes,
-        days=planning.days(planned, request.daily_budget),
+        days=planning.days(planned, request.per_minute, request.daily_budget),
         run_url=run_url(run_id, door.settings) if run_id else None,
     )

@@ -74,8 +74,8 @@ def publish(
             for encoder, vectors in filled[1:]:
                 publication.add_vectors(session, ticket, detected.fingerprint, encoder, vectors)
             by = recipes.published_by(session, ticket.video_id, Recipes(settings), [each for each, _ in filled])
+            note_times(session, ticket, embedded)
             recipes.record(session, ticket.video_id, by)
-            note_times(session, embedded)
             # With the rows it tells of: a process that dies after the commit leaves no entry open for ever.
             ledger.finish(session, entry)
             faults.reached(Stage.PUBLISH, faults.Moment.BEFORE, ticket.video_id)
@@ -85,11 +85,13 @@ def publish(
         report.indexed(ticket, source, transcoded, detected, stills)
 
 
-def note_times(session: Session, embedded: Iterable[Embedded]) -> None:
-    """Keep how long each encoder took, for estimates of what it will take."""
+def note_times(session: Session, ticket: Ticket, embedded: Iterable[Embedded]) -> None:
+    """Keep how long each encoder took in this attempt, for estimates of what it will take; what was reused took nothing."""
     for made in embedded:
+        if made.took_s is None or not ledger.was_executed(session, ticket, Stage.EMBED, made.fingerprint):
+            continue
         space = spaces.find_space(session, made.encoder)
-        if space is not None and made.took_s is not None:
+        if space is not None:
             stage_statistic.note_embedding(session, space.id, made.took_s)
 
 

@@ -18,6 +18,7 @@ from prefect.artifacts import (
 )
 from prefect.exceptions import PrefectException
 
+from core.agreed import BEGIN_ON_DAYS
 from core.markdown import escaped
 from core.settings import get_settings
 from core.values import DetectedShots, Stills, Ticket, Transcoded, ValidatedSource
@@ -161,7 +162,7 @@ class BackfillPage:
             f"- estimated time: {'unknown until one was done' if hours is None else f'{hours:,.2f} hours'}",
             f"- estimated results: {'not known' if size_bytes is None else f'{size_bytes / 1e6:,.1f} MB'}",
         ]
-        lines += [f"- its daily budget ends it before that: begin it on {days:,} days"] if days > 1 else []
+        lines += [f"- {BEGIN_ON_DAYS.format(days)}"] if days > 1 else []
         with _told_later():
             create_markdown_artifact(key="backfill", markdown="\n".join(lines), description="What there is to do")
         self._progress: UUID | None = None

@@ -113,8 +113,8 @@ def add_vectors(ticket: Ticket, detected: DetectedShots, embedded: Embedded) -> 
         publication.add_vectors(session, ticket, detected.fingerprint, embedded.encoder, vectors)
         if (space := spaces.find_space(session, embedded.encoder)) is not None:
             done = {Column(Stage.EMBED, space.id): Recipes(get_settings()).of_space(embedded.encoder)}
+            note_times(session, ticket, [embedded])
             recipes.record(session, ticket.video_id, done)
-            note_times(session, [embedded])
 
 
 def note_failure(video_id: UUID, space: str) -> None:

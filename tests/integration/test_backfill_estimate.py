@@ -8,11 +8,13 @@ import pytest
 from core.fingerprint import Recipes
 from core.settings import Settings, get_settings
 from core.stages import Stage
+from core.values import Embedded, StoredFile
 from dispatch import planning
 from encoders.catalog import spec_for
-from models import spaces, stage_statistic
+from models import attempts, ledger, spaces, stage_statistic
 from models.session import transaction
 from models.states import StageState
+from tasks.publishing import note_times
 from tests.integration.library import AT_ONCE, SPEC, published
 from tests.tiny_checkpoints import save_clip
 
@@ -60,6 +62,42 @@ def test_dates_bound_what_is_counted_and_done_in_a_library_of_any_size(settings:
     assert planning.plan(settings, SHOTS, AT_ONCE).videos == len(videos)
     assert planning.plan(settings, SHOTS.model_copy(update={"since": since}), AT_ONCE).videos == planning.SAMPLE
     assert planning.plan(settings, SHOTS.model_copy(update={"owner": "somebody else"}), AT_ONCE).videos == 0
+
+
+@pytest.mark.parametrize(
+    ("videos", "per_minute", "budget", "days"),
+    [
+        (10_000, 60, 10_000, 1),
+        (20_001, 60, 10_000, 3),
+        (20_000, 6, 10_000, 1),  # 8,640 a day: the budget is never used up
+        (0, 60, 10, 1),
+    ],
+)
+def test_a_backfill_is_begun_once_where_its_rate_keeps_it_within_the_budget(
+    settings: Settings, videos: int, per_minute: int, budget: int, days: int
+):
+    planned = planning.Plan(target=planning.target(settings, SHOTS), videos=videos, hours=None, bytes=None)
+    assert planning.days(planned, per_minute, budget) == days
+
+
+def test_what_was_found_in_the_store_says_nothing_of_how_long_embedding_takes(settings: Settings):
+    [video_id] = published(settings, Recipes(settings), 1)
+    made = [
+        Embedded(
+            fingerprint=name,
+            encoder=SPEC,
+            vectors=StoredFile(key="vectors.npy", size_bytes=1, etag="e"),
+            took_s=took_s,
+        )
+        for name, took_s in (("made", 30.0), ("found", 4_000.0))
+    ]
+    with transaction(settings.database) as session:
+        space_id = spaces.register(session, SPEC).id
+        ticket = attempts.beside(session, video_id)
+        ledger.finish(session, ledger.start(session, ticket, Stage.EMBED, "made", None))
+        ledger.reuse(session, ticket, Stage.EMBED, "found", None)
+        note_times(session, ticket, made)
+        assert stage_statistic.embedding_s(session, space_id) == 30
 
 
 def test_a_new_space_is_estimated_before_it_has_rows(settings: Settings):
