@@ -19,6 +19,7 @@ from core.errors import MissingDependency, TransientError
 from core.settings import Settings
 from media.jail import layers
 from media.rung_encoders import require_encoder
+from media.tools import find_tools
 from service.machine import Machine
 from tasks.scratch import sweep
 
@@ -57,21 +58,25 @@ def registry_for(settings: Settings) -> CollectorRegistry:
     return registry
 
 
-def make_ready(settings: Settings) -> None:
-    """Before an upload is taken, try what media work needs on this machine; then keep its scratch free of dead processes' files.
+def try_media(settings: Settings) -> None:
+    """Try what media work needs on this machine, before an upload is taken.
 
-    Nothing of it where runs are pods or containers, which are other machines.
+    On a Dask cluster other machines encode, and may alone have the encoder.
 
     Raises:
         MissingDependency: no ffmpeg, or not the encoder that the settings name (permanent).
     """
-    if settings.workflow.pool_template is not None:
-        return
     try:
-        require_encoder(settings.media)
         layers()  # logs those that the kernel does not have
+        tools = find_tools(settings.media)
+        if settings.task_runner != "dask":
+            require_encoder(settings.media, tools)
     except TransientError as error:
         sys.stderr.write(f"too busy to try what media work needs: {error}\n")  # the first run tries again
+
+
+def keep_scratch_clean() -> None:
+    """Remove what dead processes left in scratch, now and again for as long as this process lives."""
     Thread(target=_sweep, name="scratch", daemon=True).start()
 
 
@@ -86,12 +91,14 @@ def _sweep() -> None:
 
 
 def main() -> None:
-    """Start both; a worker whose numbers cannot be told works all the same."""
+    """Try the machine, then work on it; a worker whose numbers cannot be told works all the same."""
     settings = Settings()
-    try:
-        make_ready(settings)
-    except MissingDependency as error:
-        sys.exit(f"This worker cannot do media work: {error}")
+    if settings.workflow.pool_template is None:  # runs that are pods or containers are on other machines
+        try:
+            try_media(settings)
+        except MissingDependency as error:
+            sys.exit(f"This worker cannot do media work: {error}")
+        keep_scratch_clean()
     try:
         if settings.metrics.worker_port is not None:
             start_http_server(settings.metrics.worker_port, settings.metrics.worker_host, registry_for(settings))
