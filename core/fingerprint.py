@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Any
 
 from core.settings import Settings
-from core.stages import STAGE_VERSION, Stage
+from core.stages import SOUND_VERSION, STAGE_VERSION, Stage
 from core.values import EncoderSpec, Rung, SourceVersion, seconds
 
 #: Hex digits kept of a sha256: 128 bits.
@@ -46,7 +46,8 @@ def _proxy_settings(settings: Settings) -> dict[str, Any]:
 
 
 def _sound_settings(settings: Settings) -> dict[str, Any]:
-    return settings.media.model_dump(mode="json", include={"segment_s", "audio_bitrate_kbps"})
+    chosen = settings.media.model_dump(mode="json", include={"segment_s", "audio_bitrate_kbps"})
+    return {**chosen, "sound_version": SOUND_VERSION}
 
 
 def _shot_settings(settings: Settings) -> dict[str, Any]:

@@ -32,14 +32,15 @@ class Part(StrEnum):
 
 #: Raised by one when a stage's code changes what it makes: the old results are then made anew.
 STAGE_VERSION: Final[dict[Stage, int]] = {
-    Stage.VALIDATE: 1,
+    Stage.VALIDATE: 2,
     Stage.TRANSCODE: 2,
     Stage.SHOTS: 1,
     Stage.STILLS: 3,
     Stage.EMBED: 4,
     Stage.PUBLISH: 1,
 }
-
+#: Likewise, of the sound alone: no picture is encoded anew for it.
+SOUND_VERSION: Final = 2
 
 #: What a backfill brings up to date. A verdict stands whatever the limits are today, and publishing makes nothing: neither
 #: is ever stale.

@@ -171,6 +171,13 @@ def test_each_output_of_the_decode_has_a_name_of_its_own(field: str, value: obje
     assert {name for name in before | after if before.get(name) != after.get(name)} == expected
 
 
+def test_sound_that_is_made_otherwise_has_a_new_name_and_no_picture_has(monkeypatch: pytest.MonkeyPatch):
+    before = outputs(Settings())
+    monkeypatch.setattr("core.fingerprint.SOUND_VERSION", 99)
+    after = outputs(Settings())
+    assert {name for name in before if before[name] != after[name]} == {"sound", "film"}
+
+
 def test_a_chunk_is_named_by_what_is_made_of_it_and_when():
     settings, holder = Settings(), ticket(video_id=UUID(int=1))
     facts = MediaFacts(container="mp4", duration_s="300", width=1920, height=1080, frame_rate="25", video_codec="h264")
