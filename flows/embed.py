@@ -5,11 +5,10 @@ from uuid import UUID
 
 from prefect import Flow, flow
 from prefect.client.schemas.objects import FlowRun, State
-from prefect.states import Completed
 
-from core.agreed import SUPERSEDED
 from core.errors import Superseded
 from core.version import VERSION
+from flows.outcome import overtaken
 from flows.runner import clear_scratch, placed, task_runner
 from tasks.analysis import embed_scenes
 from tasks.spaces import add_vectors, note_failure, read_published
@@ -31,7 +30,7 @@ def note_unfilled(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) ->
 def embed_video(video_id: UUID, space: str) -> State[Any] | None:
     """Embed an indexed video by a space's encoder, from its proxy; source, status and scenes stay as they are.
 
-    Overtaken by a new attempt at the video, it ends as Superseded: that attempt fills every space.
+    Overtaken by a new attempt at the video, it ends as Superseded: that attempt fills every space whose encoder it has.
 
     Args:
         video_id: the indexed video, by its id.
@@ -41,8 +40,8 @@ def embed_video(video_id: UUID, space: str) -> State[Any] | None:
     try:
         embedded = placed(embed_scenes)(published.ticket, published.transcoded, published.detected, published.encoder)
         add_vectors(published.ticket, published.detected, embedded)
-    except Superseded as overtaken:
-        return Completed(name=SUPERSEDED, message=str(overtaken))
+    except Superseded as error:
+        return overtaken(error)
     finally:
         clear_scratch(published.ticket)
     return None

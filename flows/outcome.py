@@ -104,6 +104,11 @@ def _superseded(ticket: Ticket, superseded: Superseded) -> State[Any]:
     else:
         if owner is not None and owner.flow_run_id == flow_run_id():
             raise Abort(str(superseded)) from superseded
+    return overtaken(superseded)
+
+
+def overtaken(superseded: Superseded) -> State[Any]:
+    """Give the state of a run whose work another attempt has taken over: nothing failed."""
     return Completed(name=SUPERSEDED, message=str(superseded))
 
 
@@ -122,7 +127,7 @@ def _owner(ticket: Ticket) -> Video | None:
 
 
 def _abort_unless_ours(ticket: Ticket, unknown: Exception) -> None:
-    """Return when Prefect has the run in the very state that it had when the flow was entered: nobody began it again.
+    """Return when nobody began the run again: Prefect has it in the state in which the flow was entered.
 
     Raises:
         Abort: it has not, or does not answer: often its database is away with ours. The run is then found without a

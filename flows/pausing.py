@@ -16,6 +16,7 @@ def heed_own_state() -> None:
     Raises:
         Pause: Prefect's way of leaving a run as it is.
         WorkflowUnavailable: transient.
+        WorkflowRefused: Prefect no longer has the run, and so nobody can watch or pause it (permanent).
     """
     context = FlowRunContext.get()
     if context is None or context.flow_run is None:
