@@ -139,7 +139,7 @@ def measure(
         cpu_p50=statistics.median(cpu),
         recall=found / best.size,
         short=short,
-        is_filtered=bool(filtered) or owner == EVERYBODY,
+        is_filtered=bool(filtered),
     )
 
 

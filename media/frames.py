@@ -20,9 +20,9 @@ SCENES_PER_BATCH: Final = 16
 _FRAMES_PER_READ: Final = 256
 #: A picture whose brightness varies less than this (of 255) shows nothing: black, white or fog.
 _BLANK_SPREAD: Final = 6.0
-#: A picture is blurred beside another of its share that is this many times as sharp: a cut apart, focus, motion.
+#: A picture is blurred beside another of its slot that is this many times as sharp: a cut apart, focus, motion.
 _BLURRED: Final = 3.0
-#: Where in its share of the scene a picture is looked for, and where else when that one is blank or blurred.
+#: Where in its slot, a part of the scene, a picture is looked for, and where else when that one is blank or blurred.
 _FIRST_CHOICE, _SECOND_CHOICE = 0.5, 0.85
 #: Neither read nor decoded are the others; threads would cost more than these few pictures gain by them.
 _KEYFRAMES_ALONE: Final = ("-threads", "1", "-discard", "nokey", "-skip_frame", "nokey")
@@ -63,7 +63,9 @@ def batch_frames(
 
 
 def frames_at(proxy: Path, times: FrameTimes, indexes: Sequence[int], tools: Tools) -> Frames:
-    """Decode the pictures with these numbers (ascending, distinct; 0 is the first), and no others if all are keyframes.
+    """Decode the pictures with these numbers, ascending and distinct; 0 is the first.
+
+    No others are decoded where all of them are keyframes.
 
     Returns:
         (n, height, width, 3), RGB, 0-255.

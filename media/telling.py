@@ -60,11 +60,11 @@ def _keyframes_of(times: FrameTimes, scene: Scene, per_scene: int) -> NDArray[np
 
 
 def _telling_keys(times: FrameTimes, scene: Scene, per_scene: int) -> list[int]:
-    """Give the numbers of keyframes spread over a scene that has enough: the one of most bytes of each share.
+    """Give the numbers of keyframes spread over a scene that has enough: the one of most bytes of each slot.
 
     At one quality, bytes are detail: what is blank, blurred or in between two shots takes few. Searches judge scenes
     better by these than by the middle ones (benchmarks/confidence.py).
     """
-    shares = np.array_split(_keyframes_of(times, scene, per_scene), per_scene)
-    richest = [share[times.keyframe_bytes[share].argmax()] for share in shares if len(share)]
+    slots = np.array_split(_keyframes_of(times, scene, per_scene), per_scene)
+    richest = [slot[times.keyframe_bytes[slot].argmax()] for slot in slots if len(slot)]
     return [int(times.keyframes[place]) for place in richest]
