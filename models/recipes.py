@@ -88,7 +88,10 @@ def recipe_id(session: Session, column: Column, name: str) -> int:
 
 
 def take_turn(session: Session) -> None:
-    """Wait until nobody else changes what is counted, which their trigger would do after the first row is locked."""
+    """Hold the lock of the trigger that counts until this transaction ends.
+
+    The trigger would wait for it, too, but with rows locked by then, for which its holder may be waiting.
+    """
     session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _CHANGES})
 
 

@@ -1,7 +1,8 @@
 """Real stores for tests: one Postgres and one object store a session, one migrated database a test."""
 
+import pkgutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from uuid import uuid4
 
@@ -14,7 +15,7 @@ from core.settings import DatabaseSettings, Settings, StorageSettings, get_setti
 from deployments.embedded.postgres import embedded_postgres
 from deployments.embedded.store import Access, embedded_store
 from models.migrate import upgrade
-from models.session import engine_for
+from models.session import engine_for, transaction
 from storage.client import ObjectStore, object_store
 from tests.integration.prefect_server import bare_server
 
@@ -113,6 +114,29 @@ def settings(
     yield found
     engine_for(found.database).dispose()
     get_settings.cache_clear()
+
+
+@pytest.fixture
+def idle_during(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], list[int]]:
+    """Give what notes how many transactions idle, each time that a function, by its dotted name, is called.
+
+    Postgres ends a session that idles in one for ten minutes, and a large bucket, or a slow Prefect, takes longer.
+    """
+    waiting = text("SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in%' AND datname = current_database()")
+
+    def watch(name: str) -> list[int]:
+        found: list[int] = []
+        watched = pkgutil.resolve_name(name)
+
+        def look(*args: object) -> object:
+            with transaction(settings.database) as session:
+                found.append(session.scalar(waiting) or 0)
+            return watched(*args)
+
+        monkeypatch.setattr(name, look)
+        return found
+
+    return watch
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """Reconcile sets right what was lost, against a real database and a real object store; here Prefect is down."""
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID, uuid4
 
@@ -221,21 +221,10 @@ def test_of_two_reconciles_at_once_one_works(settings: Settings, store: ObjectSt
 
 
 def test_a_pass_holds_no_transaction_while_it_works(
-    settings: Settings, store: ObjectStore, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, store: ObjectStore, idle_during: Callable[[str], list[int]]
 ):
     put(settings, store, "a.mp4")
-    waiting = text(
-        "SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction' AND datname = current_database()"
-    )
-    found: list[int] = []
-
-    def look(*args: object) -> object:
-        with transaction(settings.database) as session:
-            found.append(session.scalar(waiting) or 0)
-        return find_lost(*args)  # type: ignore[arg-type]
-
-    # Postgres ends a session that idles in a transaction for ten minutes, and a large bucket takes longer.
-    monkeypatch.setattr("dispatch.reconcile.find_lost", look)
+    found = idle_during("dispatch.reconcile.find_lost")
     assert reconciled(settings).unannounced == 1
     assert found == [0]
 

@@ -2,7 +2,7 @@
 
 import datetime as dt
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -11,7 +11,6 @@ from prefect import flow
 from prefect.client.schemas.objects import State, StateType
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Cancelling, Completed, Crashed, Failed, Pending, Running
-from sqlalchemy import text
 
 from core.agreed import SILENT
 from core.errors import WorkflowUnavailable
@@ -19,7 +18,7 @@ from core.settings import DatabaseSettings, Settings
 from core.stages import Stage
 from core.values import SourceVersion, Ticket
 from dispatch.rerun import rerun
-from dispatch.runs import INGEST, prefect_client, reschedule, state_of
+from dispatch.runs import INGEST, prefect_client, state_of
 from dispatch.settle import FRESH_S, GRACE_S, LOCK, LOST_S, RESUME_AFTER_S, Action, settle
 from flows.alive import THREAD, signs_of_life
 from models import Video, VideoStatus, attempts, inbox, ledger, publication
@@ -281,18 +280,11 @@ def test_videos_that_wait_for_their_first_attempt_are_left_to_reconcile_unless_t
     assert state_type(settings, waiting) is StateType.SCHEDULED
 
 
-def test_a_pass_holds_no_transaction_while_it_works(settings: Settings, folder: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_pass_holds_no_transaction_while_it_works(
+    settings: Settings, folder: Path, idle_during: Callable[[str], list[int]]
+):
     entered(folder, run_of(settings, at_work(settings, Crashed())), RESUME_AFTER_S[0])
-    waiting = text("SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in%' AND datname = current_database()")
-    found: list[int] = []
-
-    def look(*args: object) -> bool:
-        with transaction(settings.database) as session:
-            found.append(session.scalar(waiting) or 0)
-        return reschedule(*args)  # type: ignore[arg-type]
-
-    # Postgres ends a session that idles in a transaction for ten minutes, and Prefect may be slow.
-    monkeypatch.setattr("dispatch.settle.reschedule", look)
+    found = idle_during("dispatch.settle.reschedule")
     assert settle(settings)[Action.RESUME] == 1
     assert found == [0]
 

@@ -33,9 +33,9 @@ from models.lacking import Candidate, Lack, Order, Wanted
 from models.recipes import NEVER, Column
 from models.session import transaction
 from tests.conftest import wait_for
+from tests.integration.library import SPEC
 
 OWNER = "local"
-SPEC = EncoderSpec(name="tiny", revision="1", dim=3, preprocess="none")
 SHOTS = Column(Stage.SHOTS)
 BEGIN = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 
