@@ -2,7 +2,8 @@
 
 `python -m benchmarks.transcode [--lengths 5 60 600] [--rounds N] [--together]`: whole processes, their children
 included. CPU seconds tell more than wall on a shared machine; `--together` runs the ways of a source side by side,
-so that a load from elsewhere weighs on all of them alike (their walls then say nothing).
+so that a load from elsewhere weighs on all of them alike (their walls then say nothing). Beside a source longer than
+a minute that of a minute is then done as often as it takes, so that growth with length is judged at one speed, too.
 """
 
 import argparse
@@ -49,16 +50,20 @@ class Way:
     name: str
     way: str
     settings: str = "{}"
+    #: On the source of a minute, as often as the other ways need for theirs.
+    by_minute: bool = False
 
 
 BARE, ONE, STAGES = Way("bare line", "bare"), Way("ours, one chunk", "ours"), Way("stages", "stages")
 EIGHT = Way("ours, eight chunks", "ours", json.dumps({"chunk_s": EIGHTH_S}))
 MANY = Way("ours, chunks of a minute", "ours")
+BY_MINUTE = Way("ours, a minute at a time", "ours", by_minute=True)
+READS = "reads of the proxy"
 
 
-def ways_for(length: int) -> list[Way]:
+def ways_for(length: int, *, together: bool = False) -> list[Way]:
     if length > 2 * BASE_S:
-        return [BARE, MANY]
+        return [BARE, MANY, BY_MINUTE] if together else [BARE, MANY]
     return [BARE, ONE, EIGHT, STAGES] if length >= BASE_S else [BARE, ONE, STAGES]
 
 
@@ -98,20 +103,30 @@ def command(way: str, source: Path, folder: Path, tools: Tools, rungs: tuple[Run
     return [*module, "--ffmpeg", str(tools.ffmpeg), *recipes, "--settings", settings]
 
 
-def compare(source: Path, length: int, tools: Tools, scratch: Path, *, rounds: int, together: bool) -> dict[str, Cost]:
-    """Measure every way on one source, one after another in turn, or side by side; gives medians by name."""
+def added(costs: list[Cost]) -> Cost:
+    """Give the cost of processes that ran one after another."""
+    return Cost(sum(c.cpu_s for c in costs), sum(c.wall_s for c in costs), max(c.peak_bytes for c in costs))
+
+
+def compare(
+    sources: dict[int, Path], length: int, tools: Tools, scratch: Path, *, rounds: int, together: bool
+) -> dict[str, Cost]:
+    """Measure every way on the source of a length, one after another in turn, or side by side; medians by name."""
+    source = sources[length]
     rungs = rungs_for(inspect(source, tools, LimitSettings()), MediaSettings())
-    ways = ways_for(length)
-    found: dict[str, list[Cost]] = {}
+    ways = ways_for(length, together=together and BASE_S in sources)
+    found: dict[str, list[Cost]] = {name: [] for way in ways for name in (way.name, *([READS] if way is ONE else []))}
 
     def one(way: Way, turn: int) -> None:
-        folder = scratch / f"{length}-{turn}-{way.name.replace(' ', '-')}"
-        folder.mkdir()
-        found.setdefault(way.name, []).append(measure(command(way.way, source, folder, tools, rungs, way.settings)))
+        costs = []
+        for again in range(length // BASE_S if way.by_minute else 1):
+            folder = scratch / f"{length}-{turn}-{way.name.replace(' ', '-')}{f'-{again}' if again else ''}"
+            folder.mkdir()
+            read = sources[BASE_S] if way.by_minute else source
+            costs.append(measure(command(way.way, read, folder, tools, rungs, way.settings)))
+        found[way.name].append(added(costs))
         if way is ONE:
-            found.setdefault("reads of the proxy", []).append(
-                measure(command("reads", source, folder, tools, rungs, way.settings))
-            )
+            found[READS].append(measure(command("reads", source, folder, tools, rungs, way.settings)))
 
     for turn in range(rounds):
         if together:
@@ -138,7 +153,7 @@ def report(length: int, costs: dict[str, Cost], *, judge_wall: bool) -> bool:
         worst = max(ratio, cost.wall_s / bare.wall_s) if judge_wall else ratio
         good &= length < BASE_S or not name.startswith("ours") or worst <= BUDGET
     if STAGES.name in costs:
-        stages, reads = costs[STAGES.name], costs["reads of the proxy"]
+        stages, reads = costs[STAGES.name], costs[READS]
         ours = costs[ONE.name]
         print(
             f"  ours with the reads of the proxy / stages: CPU {(ours.cpu_s + reads.cpu_s) / stages.cpu_s:.3f}, "
@@ -192,11 +207,13 @@ def main() -> None:
         scratch = Path(name)
         sources = compose(scratch, wanted.lengths, tools)
         for length, source in sources.items():
-            costs = compare(source, length, tools, scratch, rounds=wanted.rounds, together=wanted.together)
+            costs = compare(sources, length, tools, scratch, rounds=wanted.rounds, together=wanted.together)
             good &= report(length, costs, judge_wall=not wanted.together)
             if length <= BASE_S:
                 good &= quality(source, length, tools, scratch)
             per_second[length] = next(c.cpu_s for n, c in costs.items() if n.startswith("ours")) / length
+            if BY_MINUTE.name in costs:
+                per_second[BASE_S] = costs[BY_MINUTE.name].cpu_s / (length // BASE_S * BASE_S)
             sys.stdout.flush()
     if {BASE_S, max(per_second)} <= per_second.keys() and max(per_second) > BASE_S:
         growth = per_second[max(per_second)] / per_second[BASE_S]
