@@ -8,6 +8,7 @@ import numpy as np
 
 from core.errors import MissingDependency
 from core.memory import busy_when_out_of_memory
+from core.threads import share_processors
 
 if TYPE_CHECKING:
     import torch
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 #: Where it may run. On MPS its package gives other answers than anywhere else, as it says itself.
 Device = Literal["auto", "cpu", "cuda"]
 SETTING: Final = "DAILIES_SHOTS__DEVICE"
+
+share_processors()
 
 
 class Network(NamedTuple):

@@ -48,6 +48,9 @@ _PREFECT_HOME = tempfile.TemporaryDirectory(prefix="dailies-prefect-", ignore_cl
 os.environ["PREFECT_HOME"] = _PREFECT_HOME.name
 os.environ["PREFECT_API_URL"] = "http://127.0.0.1:9/api"
 
+# The processes that tests start find our code compiled, as a user's do, and need not each compile it again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 
 @pytest.fixture(autouse=True)
 def _scrubbed_environment(monkeypatch: pytest.MonkeyPatch):
