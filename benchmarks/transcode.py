@@ -151,7 +151,8 @@ def report(length: int, costs: dict[str, Cost], *, judge_wall: bool) -> bool:
             f"{ratio:>10.3f}{cost.wall_s / bare.wall_s:>11.3f}"
         )
         worst = max(ratio, cost.wall_s / bare.wall_s) if judge_wall else ratio
-        good &= length < BASE_S or not name.startswith("ours") or worst <= BUDGET
+        # A minute at a time is there for growth alone: of an odd length it does less than the bare line.
+        good &= length < BASE_S or not name.startswith("ours") or name == BY_MINUTE.name or worst <= BUDGET
     if STAGES.name in costs:
         stages, reads = costs[STAGES.name], costs[READS]
         ours = costs[ONE.name]
@@ -202,7 +203,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--together", action="store_true")
     wanted = parser.parse_args()
-    tools, good, per_second = find_tools(MediaSettings()), True, {}
+    tools, good, per_second, by_minute = find_tools(MediaSettings()), True, {}, {}
     with tempfile.TemporaryDirectory() as name:
         scratch = Path(name)
         sources = compose(scratch, wanted.lengths, tools)
@@ -213,11 +214,12 @@ def main() -> None:
                 good &= quality(source, length, tools, scratch)
             per_second[length] = next(c.cpu_s for n, c in costs.items() if n.startswith("ours")) / length
             if BY_MINUTE.name in costs:
-                per_second[BASE_S] = costs[BY_MINUTE.name].cpu_s / (length // BASE_S * BASE_S)
+                by_minute[length] = costs[BY_MINUTE.name].cpu_s / (length // BASE_S * BASE_S)
             sys.stdout.flush()
-    if {BASE_S, max(per_second)} <= per_second.keys() and max(per_second) > BASE_S:
-        growth = per_second[max(per_second)] / per_second[BASE_S]
-        print(f"\nCPU per second of video, {max(per_second)} s / {BASE_S} s: {growth:.3f} (1 within {LINEAR})")
+    longest = max(per_second)
+    if BASE_S in per_second and longest > BASE_S:
+        growth = per_second[longest] / by_minute.get(longest, per_second[BASE_S])
+        print(f"\nCPU per second of video, {longest} s / {BASE_S} s: {growth:.3f} (1 within {LINEAR})")
         good &= abs(growth - 1) <= LINEAR
     sys.exit(0 if good else 1)
 

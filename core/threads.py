@@ -16,8 +16,8 @@ def share_processors(cpu_max: Path = CPU_MAX) -> None:
 
     Threads that wait for one another sleep. By default they spin for a while first; beside ffmpeg, which keeps every
     processor busy, they spin away the very turn that the thread they wait for needs (benchmarks/waiting.py). And there
-    are no more of them than a container's quota has processors: the library counts those of the machine. What the
-    environment says already stands.
+    are no more of them than a container's quota has processors, which the library does not know. What the environment
+    says already stands.
     """
     os.environ.setdefault(POLICY, "PASSIVE")
     if (cores := usable_cores(cpu_max)) < allowed_cores():

@@ -6,6 +6,7 @@ from typing import Final
 from core.errors import MissingDependency
 from core.memory import busy_when_out_of_memory
 from core.settings import EncoderSettings
+from core.threads import share_processors
 from core.values import EncoderSpec
 from encoders import catalog, health
 from encoders.confidence import Yardstick
@@ -94,6 +95,7 @@ def _place_of(spec: EncoderSpec, settings: EncoderSettings) -> _Place:
 
 
 def _load(settings: EncoderSettings, spec: EncoderSpec) -> Encoder:
+    share_processors()  # before torch is imported
     from encoders.device import device_for, dtype_for
 
     device = device_for(settings.device)

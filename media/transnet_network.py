@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 Device = Literal["auto", "cpu", "cuda"]
 SETTING: Final = "DAILIES_SHOTS__DEVICE"
 
-share_processors()
-
 
 class Network(NamedTuple):
     """What is loaded."""
@@ -45,6 +43,7 @@ def network(wanted: Device = "auto") -> Network:
     # One at a time: loading changes what all of torch does, and sets it back.
     with _lock:
         if wanted not in _loaded:
+            share_processors()
             device = _device(wanted)
             with busy_when_out_of_memory("the device has no memory left for the shot detector", SETTING):
                 _loaded[wanted] = Network(_load(device), device, _dtype(device))

@@ -17,6 +17,7 @@ from hypothesis import settings as properties
 
 from core.faults import VARIABLE
 from core.settings import MediaSettings, Settings, get_settings
+from core.threads import share_processors
 from deployments.embedded import stack
 from deployments.embedded.layout import Layout
 from deployments.embedded.leftovers import leftovers
@@ -50,6 +51,9 @@ os.environ["PREFECT_API_URL"] = "http://127.0.0.1:9/api"
 
 # The processes that tests start find our code compiled, as a user's do, and need not each compile it again.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+# Tests import torch before anything of ours does; their networks run as the product's do.
+share_processors()
 
 
 @pytest.fixture(autouse=True)

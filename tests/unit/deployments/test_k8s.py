@@ -121,7 +121,8 @@ def test_the_worker_makes_a_valid_job_of_a_flow_run(read_by_worker: dict[str, An
     environment = {variable["name"]: variable for variable in container["env"]}
     assert environment["GIVEN"]["value"] == "1"
     # The node's cores are not the pod's.
-    assert environment["DAILIES_MEDIA__CORES"]["valueFrom"] == {"resourceFieldRef": {"resource": "requests.cpu"}}
+    for name in ("DAILIES_MEDIA__CORES", "OMP_NUM_THREADS"):
+        assert environment[name]["valueFrom"] == {"resourceFieldRef": {"resource": "requests.cpu"}}
     assert ("DAILIES_ENCODER__DEVICE" in environment) == (place == 1)
 
 
