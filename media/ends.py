@@ -17,6 +17,7 @@ from media.launcher import run_ffmpeg
 from media.limits import END_S, check_size, rate_of, undecodable
 from media.measuring import UNINDEXED, Clock, clock_of, measured, with_leaps
 from media.sniff import sniff
+from media.timing import gap_s
 from media.tools import Tools
 from media.wholeness import is_whole
 
@@ -47,6 +48,10 @@ def with_head(
         raise undecodable(header.complaints, "The beginning of the video cannot be decoded.")
     for frame in frames:
         check_size(int(frame["width"]), int(frame["height"]), limits)
+    if header.video is not None:
+        # A recording that begins long before its first keyframe says only there how large it is.
+        width, height = probe.shown_size(probe.sized(header.video, frames[0]), limits.max_width)
+        facts = facts.model_copy(update={"width": width, "height": height})
     times = [Fraction(f["best_effort_timestamp_time"]) for f in frames if _is_number(f)]
     has_clock = len(times) == len(frames) and all(a < b for a, b in pairwise(times))
     rate = rate_of(times) if has_clock else None
@@ -57,11 +62,21 @@ def with_head(
     if clock.first_s is not None and any(abs(first - wild) < _SAME_S for wild in clock.wild_times_s):
         first = clock.first_s - 1 / facts.frame_rate  # where the damaged one was meant to be
     start = seconds(first)
+    degraded = list(facts.degraded)
+    promised = header.video.start_s if header.video is not None else None
+    late = Fraction(0) if promised is None or clock.wild_times_s else first - promised
+    if late > gap_s(facts.frame_rate):
+        degraded.append(f"The first {float(late):.1f} seconds cannot be decoded: the video begins behind them.")
     seen = facts.model_copy(
         update={
+            "degraded": tuple(degraded),
             "start_s": start,
             # Some demuxers cannot seek before zero.
-            "is_cuttable": facts.is_cuttable and has_clock and start >= 0 and clock.is_steady,
+            "is_cuttable": facts.is_cuttable
+            and has_clock
+            and start >= 0
+            and clock.is_steady
+            and not header.clock_leaps,
             "wild_times_s": tuple(seconds(time) for time in clock.wild_times_s),
             # One is enough: pictures that are not flagged pass through untouched.
             "is_interlaced": facts.is_interlaced or any(int(f.get("interlaced_frame", 0)) for f in frames),

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final
@@ -23,6 +23,7 @@ _HEADER_FIELDS: Final = (
     f"format=format_name,start_time,duration:stream={_STREAM_FIELDS}"
     ":stream_disposition=attached_pic:stream_side_data=rotation"
 )
+_FRAME_FIELDS: Final = "best_effort_timestamp_time,width,height,sample_aspect_ratio,interlaced_frame,color_transfer"
 #: Pixels wider than this many times their height, or the other way round, are a broken header.
 _MAX_PIXEL_ASPECT: Final = 8
 
@@ -61,6 +62,8 @@ class Header:
     complaints: str
     #: Whether length and number of pictures were counted, packet by packet.
     is_measured: bool = False
+    #: Whether, so measured, the clock somewhere steps on by more than a video may last.
+    clock_leaps: bool = False
 
     @property
     def frames(self) -> int | None:
@@ -148,13 +151,13 @@ def read_packets(
 
 
 def read_head_frames(path: Path, tools: Tools, limits: LimitSettings, length_s: float) -> list[dict[str, str]]:
-    """Decode the first seconds of the video: per frame its time, size, field and transfer function."""
+    """Decode the first seconds of the video: per frame its time, size, shape of pixels, field and transfer function."""
     done = run_ffprobe(
         tools,
         [
             "-v", "error", *guard_args(limits), "-select_streams", "V:0", "-read_intervals", f"%+{length_s:g}",
             "-of", "json=compact=1",
-            "-show_entries", "frame=best_effort_timestamp_time,width,height,interlaced_frame,color_transfer",
+            "-show_entries", f"frame={_FRAME_FIELDS}",
             file_arg(path),
         ],
     )  # fmt: skip
@@ -174,6 +177,14 @@ def shown_size(stream: Stream, longest: int) -> tuple[int, int]:
     if aspect != 1 and (most := max(width, height)) > longest:
         width, height = max(1, width * longest // most), max(1, height * longest // most)
     return (height, width) if stream.rotation % 180 else (width, height)
+
+
+def sized(stream: Stream, frame: dict[str, str]) -> Stream:
+    """Give the stream with the size of a decoded frame, where nothing else tells it."""
+    if stream.width and stream.height:
+        return stream
+    aspect = _pixel_aspect(frame.get("sample_aspect_ratio"))
+    return replace(stream, width=int(frame["width"]), height=int(frame["height"]), pixel_aspect=aspect)
 
 
 def _stream(said: dict[str, Any]) -> Stream:

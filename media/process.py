@@ -31,10 +31,12 @@ _NOT_STARTED: Final = (126, 127)
 #: Why the system starts no program while it has too many, or too little memory: it may later.
 _EXHAUSTED: Final = frozenset({errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE})
 #: How ffmpeg says that a picture is lost or patched up, with the stream's number; 8.x first, then 5.1. Last what
-#: `print` in a filter's expression says: whatever was damaged up to there belongs to what is thrown away.
+#: `print` in a filter's expression says, which in 5.1 is a bare number: whatever was damaged up to there belongs to
+#: what is thrown away.
 _DAMAGE: Final = re.compile(
     rb"\[vist#0:(\d+)[^\n]*(?:corrupt decoded frame|Error submitting packet)"
-    rb"|Error while decoding stream #0:(\d+)|corrupt decoded frame in stream (\d+)|\[Eval @"
+    rb"|Error while decoding stream #0:(\d+)|corrupt decoded frame in stream (\d+)|\[Eval @|^[01]\.000000$",
+    re.MULTILINE,
 )
 
 

@@ -3,6 +3,7 @@
 Every one of them gives capped constant quality and closed GOPs that begin where they are told to, and nowhere else.
 """
 
+import io
 import signal
 from functools import cache
 from typing import Final
@@ -10,8 +11,10 @@ from typing import Final
 from core.errors import DailiesError, EncoderKilled, EncoderStalled, MissingDependency
 from core.settings import MediaSettings, Preset, RungEncoder
 from core.values import Rung
+from media.boxes import top_boxes
 from media.launcher import run_ffmpeg
 from media.tools import Tools, find_tools
+from media.transcode import video_args
 
 #: The analysis proxy is made with it whatever makes the rungs.
 PROXY_ENCODER: Final = "libx264"
@@ -31,6 +34,8 @@ _SPEEDS: Final[dict[Preset, tuple[str, str]]] = {
 #: SVT-AV1 at this much more makes about as many bytes of real footage as x264.
 _AV1_CRF_MORE: Final = 9
 _AV1_CRF_MOST: Final = 63
+#: What the trial encodes: so many spans of so many seconds, a keyframe at the beginning of each.
+_TRIAL_SPANS, _TRIAL_SPAN_S = 3, 0.2
 #: Bit depth, high and twelve, as flags of the third byte of an AV1 configuration record.
 _HIGH_DEPTH, _TWELVE = 0x40, 0x20
 
@@ -71,7 +76,7 @@ def require_encoder(settings: MediaSettings, tools: Tools | None = None) -> None
 
 @cache
 def _try(encoder: RungEncoder, tools: Tools) -> None:
-    mend = f"set DAILIES_MEDIA__FFMPEG to an ffmpeg with {encoder}"
+    mend = f"set DAILIES_MEDIA__FFMPEG to a newer ffmpeg with {encoder}"
     mend += "" if encoder == PROXY_ENCODER else ", or DAILIES_MEDIA__ENCODER to another encoder"
     if encoder not in tools.encoders:
         raise MissingDependency(f"{tools.ffmpeg} ({tools.version}) was built without {encoder}: {mend}")
@@ -79,9 +84,11 @@ def _try(encoder: RungEncoder, tools: Tools) -> None:
         return
     # Being listed is not enough: that of a graphics card needs the card, its driver, and leave to use them.
     rung = Rung(name="trial", width=320, height=180, crf=30, max_bitrate_kbps=500)
-    options = rung_args(rung, MediaSettings(encoder=encoder))
+    args = ["-v", "error", "-f", "lavfi", "-i", f"color=s=320x180:r=25:d={_TRIAL_SPANS * _TRIAL_SPAN_S}"]
+    args += [*video_args(tools, _TRIAL_SPAN_S), *rung_args(rung, MediaSettings(encoder=encoder))]
     try:
-        run_ffmpeg(tools, ["-v", "error", "-f", "lavfi", "-i", "color=s=320x180:d=0.2", *options, "-f", "null", "-"])
+        # A fragment begins at each keyframe.
+        made = run_ffmpeg(tools, [*args, "-movflags", "+frag_keyframe+empty_moov", "-f", "mp4", "pipe:1"]).stdout
     except EncoderStalled:
         raise
     except DailiesError as error:
@@ -90,6 +97,12 @@ def _try(encoder: RungEncoder, tools: Tools) -> None:
             raise
         said = " ".join(str(error).splitlines())
         raise MissingDependency(f"{encoder} does not run on this machine ({said}): {mend}") from error
+    keyframes = sum(box.kind == "moof" for box in top_boxes(io.BytesIO(made)))
+    if keyframes != _TRIAL_SPANS:
+        raise MissingDependency(
+            f"{encoder} of {tools.ffmpeg} ({tools.version}) sets {keyframes} keyframes where {_TRIAL_SPANS} are asked "
+            f"for, so players could not switch between rungs: {mend}"
+        )
 
 
 def codec_string(record: bytes) -> str:

@@ -105,6 +105,12 @@ def tools() -> Tools:
 
 
 @pytest.fixture(scope="session")
+def is_old(tools: Tools) -> bool:
+    """Whether this is ffmpeg 5: it ends the last picture by the mean rate, and SVT-AV1 cannot be told its keyframes."""
+    return tools.version.removeprefix("n").startswith("5.")
+
+
+@pytest.fixture(scope="session")
 def limits() -> LimitSettings:
     return LimitSettings()
 

@@ -154,13 +154,14 @@ def test_what_is_assembled_from_chunks_is_what_one_line_of_ffmpeg_makes(
 
 
 @pytest.mark.parametrize("case", [*CASES[:1], pytest.param(Source("59.94"), id="59.94"), CASES[1]])
-def test_the_playlists_keep_every_promise(case, make, made, tools):
+def test_the_playlists_keep_every_promise(case, make, made, tools, is_old):
     result = made(make(case.name, *case.args))
     variants, audio = read_master(result.film.with_name("master.m3u8"), tools.ffprobe)
     assert [v.attributes["RESOLUTION"] for v in variants] == ["160x90", "106x60"]
     assert audio is not None
     for info in variants:
-        assert float(info.playlist.duration_s) == pytest.approx(float(result.duration_s), abs=0.001)
+        near = 0.05 if is_old else 0.001
+        assert float(info.playlist.duration_s) == pytest.approx(float(result.duration_s), abs=near)
         assert float(info.attributes["FRAME-RATE"]) == pytest.approx(
             {"29.97": 29.97, "59.94": 59.94, "vfr": 30}[case.rate], abs=0.02
         )
