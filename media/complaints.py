@@ -22,7 +22,7 @@ _INPUTS: Final = re.compile(
 #: What ffmpeg reports when it is verbose, and what it says whatever happened.
 _NOISE: Final = re.compile(
     r"Statistics: |^frame=|^video:|Terminating thread|(?:received|returned) EOF|finished$|Nothing was written"
-    r"|\[Eval @|^[01]\.000000$"
+    r"|\[Eval @|(?:^|\r)[01]\.000000$"
     r"|(?:In|Out)put (?:file|stream) #|  Total: |muxing overhead|second pass|Conversion failed!|Exiting with exit code"
     r"|\[libx264 @ \w+\] (?:frame|mb|coded|i\d|kb/s|ref|Weighted|8x8|consecutive|final|profile|using)|Qavg"
 )

@@ -1,28 +1,33 @@
-"""Become another program after giving up rights: `python -I -S confined_exec.py POLICY PROGRAM ARGS…`.
+"""Become another program after giving up rights; media/jail.py starts it.
 
-Run as a script in a fresh interpreter, never imported by the product: what it does to itself cannot be
-undone, and doing it between fork and exec of a threaded process (preexec_fn) can deadlock. Without a
-program it tries each layer of the policy in a child and says as JSON which of them hold.
+It runs in a fresh interpreter, never in the product's: what it does to itself cannot be undone, and doing it
+between fork and exec of a threaded process (preexec_fn) can deadlock. Without a program it tries each layer of
+the policy in a child and says as JSON which of them hold.
 
-Numbers are from the Linux headers: prctl.h, landlock.h, seccomp.h, audit.h, filter.h.
+Every media process begins here, so it imports only what each of them needs: `json`, `signal`, `socket`,
+`platform` and `typing` would take twice as long as all the rest.
+
+Numbers are from the Linux headers: prctl.h, landlock.h, seccomp.h, audit.h, filter.h, signal.h.
 """
 
 import ctypes
-import json
+import marshal
 import os
-import platform
 import resource
-import signal
-import socket
 import stat
 import struct
 import sys
-from typing import Any
 
-#: Names of layers, the parent's number, limits, the paths that may be read, written, run and driven as devices, and
-#: one that may not be read.
-Policy = dict[str, Any]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
 
+    #: Names of layers, the parent's number, limits, the paths that may be read, written, run and driven as devices,
+    #: and one that may not be read.
+    Policy = dict[str, Any]
+
+SIGKILL, SIGPIPE = 9, 13
 PR_SET_PDEATHSIG, PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS = 1, 22, 38
 SECCOMP_MODE_FILTER = 2
 
@@ -88,14 +93,14 @@ def prctl(option: int, first: int, second: "int | ctypes.c_void_p" = 0) -> None:
     checked(libc().prctl(option, ctypes.c_ulong(first), second, 0, 0), f"prctl {option}")
 
 
-def parent_death(policy: Policy) -> None:
+def parent_death(policy: "Policy") -> None:
     """Ask for SIGKILL when the thread that started us ends."""
-    prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    prctl(PR_SET_PDEATHSIG, SIGKILL)
     if os.getppid() != policy["parent"]:  # it ended before we asked
         os._exit(1)
 
 
-def rlimits(policy: Policy) -> None:
+def rlimits(policy: "Policy") -> None:
     """Bound memory, file size, open files and core dumps; never above what we have."""
     for name, wanted in policy["limits"].items():
         number = getattr(resource, name)
@@ -104,12 +109,12 @@ def rlimits(policy: Policy) -> None:
         resource.setrlimit(number, (value, value))
 
 
-def no_new_privs(_: Policy) -> None:
+def no_new_privs(_: "Policy") -> None:
     """Make set-user-id programs powerless."""
     prctl(PR_SET_NO_NEW_PRIVS, 1)
 
 
-def landlock(policy: Policy) -> None:
+def landlock(policy: "Policy") -> None:
     """Open the system and the inputs for reading, the output folder for writing, devices that are named, and nothing else."""
     call = libc().syscall
     abi = checked(call(LANDLOCK_CREATE, None, ctypes.c_size_t(0), LANDLOCK_VERSION_FLAG), "landlock")
@@ -144,9 +149,9 @@ def landlock(policy: Policy) -> None:
     os.close(rules)
 
 
-def seccomp(policy: Policy) -> None:
+def seccomp(policy: "Policy") -> None:
     """Refuse sockets and other system calls that no decoder needs."""
-    machine = platform.machine()
+    machine = os.uname().machine
     if machine not in REFUSED:
         raise OSError(38, f"no list of system calls for {machine}")
     architecture, numbers = REFUSED[machine]
@@ -174,7 +179,7 @@ LAYERS = {
 }
 
 
-def holds(layer: str, policy: Policy) -> None:
+def holds(layer: str, policy: "Policy") -> None:
     """Apply one layer to this process and try what it forbids; raises where it does not hold."""
     if layer in {"landlock", "seccomp"}:
         no_new_privs(policy)
@@ -186,6 +191,8 @@ def holds(layer: str, policy: Policy) -> None:
             return
         raise OSError(0, "a file outside could be read")
     if layer == "seccomp":
+        import socket
+
         try:
             socket.socket(socket.AF_INET, socket.SOCK_DGRAM).close()
         except PermissionError:
@@ -193,8 +200,10 @@ def holds(layer: str, policy: Policy) -> None:
         raise OSError(0, "a socket could be made")
 
 
-def probe(policy: Policy) -> None:
+def probe(policy: "Policy") -> None:
     """Try each layer in a child of its own; print what is wrong with it, nothing where it holds."""
+    import json
+
     said = {}
     for layer in policy["layers"]:
         reader, writer = os.pipe()
@@ -213,12 +222,17 @@ def probe(policy: Policy) -> None:
     sys.stdout.write(json.dumps(said))
 
 
-def main() -> None:
-    """Apply the policy, then exec; fail closed where a layer that was promised does not work."""
+def main(arguments: "Sequence[str]") -> None:
+    """Apply the policy, then exec; fail closed where a layer that was promised does not work.
+
+    Args:
+        arguments: the policy, marshalled, in hexadecimal digits; then the program and its arguments.
+    """
     layer = "its policy"
     try:
-        policy = json.loads(sys.argv[1])
-        if len(sys.argv) == 2:  # noqa: PLR2004 a policy and no program
+        policy, *command = arguments
+        policy = marshal.loads(bytes.fromhex(policy))  # noqa: S302 our own parent wrote it
+        if not command:
             probe(policy)
             return
         for layer in policy["layers"]:
@@ -227,13 +241,9 @@ def main() -> None:
         sys.stderr.write(f"the jail cannot be closed ({layer}): {type(error).__name__}: {error}\n")
         sys.exit(126)
     # Python ignores SIGPIPE, and exec would hand that on.
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    libc().signal(SIGPIPE, ctypes.c_void_p(0))
     try:
-        os.execv(sys.argv[2], sys.argv[2:])  # noqa: S606 no shell is the point
+        os.execv(command[0], command)  # noqa: S606 no shell is the point
     except OSError as error:
-        sys.stderr.write(f"{sys.argv[2]} cannot be run: {error.strerror}\n")
+        sys.stderr.write(f"{command[0]} cannot be run: {error.strerror}\n")
         sys.exit(127)
-
-
-if __name__ == "__main__":
-    main()

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from decimal import Decimal
 from fractions import Fraction
 from functools import partial
 from itertools import pairwise
@@ -17,7 +18,6 @@ from media.launcher import run_ffmpeg
 from media.limits import END_S, check_size, rate_of, undecodable
 from media.measuring import UNINDEXED, Clock, clock_of, measured, with_leaps
 from media.sniff import sniff
-from media.timing import gap_s
 from media.tools import Tools
 from media.wholeness import is_whole
 
@@ -28,6 +28,8 @@ _WINDOWS_S: Final = (END_S, 12.0, 60.0)
 _TAIL_S: Final = 5
 #: Seconds that a header may promise too much before it is worth a word.
 _SLACK_S: Final = Fraction(1, 4)
+#: Seconds before the first picture that are worth a word: more than a recording off the air takes to its first keyframe.
+_LATE_S: Final = 2
 #: Seconds within which two times are one, told to the microsecond by packet and picture.
 _SAME_S: Final = Fraction(1, 1000)
 T = TypeVar("T")
@@ -48,10 +50,6 @@ def with_head(
         raise undecodable(header.complaints, "The beginning of the video cannot be decoded.")
     for frame in frames:
         check_size(int(frame["width"]), int(frame["height"]), limits)
-    if header.video is not None:
-        # A recording that begins long before its first keyframe says only there how large it is.
-        width, height = probe.shown_size(probe.sized(header.video, frames[0]), limits.max_width)
-        facts = facts.model_copy(update={"width": width, "height": height})
     times = [Fraction(f["best_effort_timestamp_time"]) for f in frames if _is_number(f)]
     has_clock = len(times) == len(frames) and all(a < b for a, b in pairwise(times))
     rate = rate_of(times) if has_clock else None
@@ -62,21 +60,14 @@ def with_head(
     if clock.first_s is not None and any(abs(first - wild) < _SAME_S for wild in clock.wild_times_s):
         first = clock.first_s - 1 / facts.frame_rate  # where the damaged one was meant to be
     start = seconds(first)
-    degraded = list(facts.degraded)
-    promised = header.video.start_s if header.video is not None else None
-    late = Fraction(0) if promised is None or clock.wild_times_s else first - promised
-    if late > gap_s(facts.frame_rate):
-        degraded.append(f"The first {float(late):.1f} seconds cannot be decoded: the video begins behind them.")
+    width, height = _size(header, facts, frames[0], limits)
     seen = facts.model_copy(
         update={
-            "degraded": tuple(degraded),
+            "degraded": (*facts.degraded, *_remarks(header, clock, first)),
+            "width": width,
+            "height": height,
             "start_s": start,
-            # Some demuxers cannot seek before zero.
-            "is_cuttable": facts.is_cuttable
-            and has_clock
-            and start >= 0
-            and clock.is_steady
-            and not header.clock_leaps,
+            "is_cuttable": facts.is_cuttable and has_clock and _is_found_by_times(header, clock, start),
             "wild_times_s": tuple(seconds(time) for time in clock.wild_times_s),
             # One is enough: pictures that are not flagged pass through untouched.
             "is_interlaced": facts.is_interlaced or any(int(f.get("interlaced_frame", 0)) for f in frames),
@@ -84,6 +75,28 @@ def with_head(
         }
     )
     return seen, max(times, default=None)
+
+
+def _size(header: probe.Header, facts: MediaFacts, frame: dict[str, str], limits: LimitSettings) -> tuple[int, int]:
+    """Give the picture's size: a recording that begins long before its first keyframe says it only there."""
+    if header.video is None or (facts.width and facts.height):
+        return facts.width, facts.height
+    return probe.shown_size(probe.sized(header.video, frame), limits.max_width)
+
+
+def _is_found_by_times(header: probe.Header, clock: Clock, start_s: Decimal) -> bool:
+    """Whether pictures can be found by their times; some demuxers cannot seek before zero."""
+    return start_s >= 0 and clock.is_steady and not header.clock_leaps
+
+
+def _remarks(header: probe.Header, clock: Clock, first_s: Fraction) -> Iterator[str]:
+    """Say what is not as good as it should be, now that the beginning was decoded."""
+    begins_s = header.video.start_s if header.video is not None else None
+    late_s = Fraction(0) if begins_s is None or clock.wild_times_s else first_s - begins_s
+    if late_s > _LATE_S:
+        yield f"The first {float(late_s):.1f} seconds cannot be decoded: the video begins behind them."
+    if header.clock_leaps:
+        yield "The clock of the video leaps: what lies behind that goes on where it was."
 
 
 def with_tail(
@@ -104,6 +117,7 @@ def with_tail(
     reached = (start if tail.reached_s is None else tail.reached_s) - min(start, Fraction(0))
     missing = promised - reached
     has_clock = facts.is_cuttable or bool(facts.wild_times_s) or facts.start_s < 0
+    has_clock = has_clock and not header.clock_leaps
     worth_a_word = _SLACK_S + 2 / facts.frame_rate
     degraded = list(facts.degraded)
     if has_clock and missing > max(worth_a_word, Fraction(limits.error_budget) * promised):

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import marshal
 import os
 import subprocess
 import sys
@@ -19,7 +20,8 @@ from media.layers import KERNEL_LAYERS, LayerName, ends_on_refusal, is_on
 
 logger = logging.getLogger(__name__)
 
-_SCRIPT: Final = Path(__file__).with_name("confined_exec.py")
+#: Imported, a module is compiled once; a script would be at each start.
+_START: Final = "import sys; sys.path.append(sys.argv[1]); import confined_exec; confined_exec.main(sys.argv[2:])"
 _PROBE_TIMEOUT_S: Final = 20
 ENVIRONMENT: Final = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8"}
 #: Bytes, but for files and seconds. Decoding 4096 x 2304 and encoding three rungs of it stays below 3 GiB;
@@ -103,7 +105,7 @@ def confined(argv: Sequence[str], cwd: Path | None) -> list[str]:
     What begins with `file:` among the arguments may be read, `cwd` may be written. An encoder on a GPU gets its
     devices, and no bound on addresses: CUDA reserves many times what it uses.
     """
-    wanted = [layer.name for layer in layers() if layer.active and is_on(layer.name)]
+    wanted = [layer.name.value for layer in layers() if layer.active and is_on(layer.name)]
     read = [arg.removeprefix("file:") for arg in argv[1:] if arg.startswith("file:/")]
     on_gpu = any(option.startswith("-c:v") and name.endswith("_nvenc") for option, name in pairwise(argv))
     policy = _policy(
@@ -130,7 +132,7 @@ def gpu_devices(folder: Path = Path("/dev")) -> list[str]:
 
 def _prefix() -> list[str]:
     # -I and -S: nothing from the environment, no site packages; a quarter of a normal start.
-    return [sys.executable, "-I", "-S", str(_SCRIPT)]
+    return [sys.executable, "-I", "-S", "-c", _START, str(Path(__file__).parent)]
 
 
 def _policy(
@@ -143,7 +145,7 @@ def _policy(
     limits: Mapping[str, int] | None = None,
     outside: str = "",
 ) -> str:
-    return json.dumps(
+    return marshal.dumps(
         {
             "layers": list(names),
             "parent": os.getpid(),
@@ -155,7 +157,7 @@ def _policy(
             "outside": outside,
             "ends_on_refusal": ends_on_refusal(),
         }
-    )
+    ).hex()
 
 
 def _layer(name: LayerName, complaint: str) -> Layer:

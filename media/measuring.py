@@ -33,15 +33,15 @@ RESTART_S: Final = 0.5
 def measured(header: probe.Header, path: Path, tools: Tools, limits: LimitSettings) -> probe.Header:
     """Put what the packets of the video stream say in the place of what the header says of length and pictures.
 
-    A step of the clock by more than a video may last is a break of it, not a pause: length goes on behind it.
+    A step of the clock by more than a video may last, on or back, is a leap and no pause: length goes on behind it.
 
     Raises:
         InvalidMedia: too_many_frames, counted (permanent).
     """
     first: Fraction | None = None
     end: Fraction | None = None
-    leapt = Fraction(0)
-    longest_s = limits.max_duration.total_seconds()
+    leapt_s, leaps = Fraction(0), False
+    longest_s = Fraction(limits.max_duration.total_seconds())
     count = 0
     with closing(probe.read_packets(path, tools, limits, streams="V:0")) as packets:
         for packet, is_wild in with_leaps(_counted(packets, limits), header.container):
@@ -49,15 +49,15 @@ def measured(header: probe.Header, path: Path, tools: Tools, limits: LimitSettin
             if count > limits.max_frames:
                 raise InvalidMedia("too_many_frames")
             if packet.pts_s is not None and packet.end_s is not None and not is_wild:
-                if end is not None and packet.pts_s - leapt > end + Fraction(longest_s):
-                    leapt = packet.pts_s - end
-                first = packet.pts_s - leapt if first is None else min(first, packet.pts_s - leapt)
-                end = packet.end_s - leapt if end is None else max(end, packet.end_s - leapt)
+                if end is not None and abs(packet.pts_s - leapt_s - end) > longest_s:
+                    leapt_s, leaps = packet.pts_s - end, True
+                first = packet.pts_s - leapt_s if first is None else min(first, packet.pts_s - leapt_s)
+                end = packet.end_s - leapt_s if end is None else max(end, packet.end_s - leapt_s)
     length = None if first is None or end is None else end - first
     streams = tuple(
         replace(s, duration_s=length, frames=count or None) if s is header.video else s for s in header.streams
     )
-    return replace(header, duration_s=length, streams=streams, is_measured=True, clock_leaps=bool(leapt))
+    return replace(header, duration_s=length, streams=streams, is_measured=True, clock_leaps=leaps)
 
 
 def _counted(packets: Iterable[probe.Packet], limits: LimitSettings) -> Iterator[probe.Packet]:

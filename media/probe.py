@@ -62,7 +62,7 @@ class Header:
     complaints: str
     #: Whether length and number of pictures were counted, packet by packet.
     is_measured: bool = False
-    #: Whether, so measured, the clock somewhere steps on by more than a video may last.
+    #: Whether, so measured, the clock leaps somewhere: by more than a video may last.
     clock_leaps: bool = False
 
     @property
@@ -151,7 +151,7 @@ def read_packets(
 
 
 def read_head_frames(path: Path, tools: Tools, limits: LimitSettings, length_s: float) -> list[dict[str, str]]:
-    """Decode the first seconds of the video: per frame its time, size, shape of pixels, field and transfer function."""
+    """Decode the first seconds of the video: per frame its time, size, pixel shape, field and transfer."""
     done = run_ffprobe(
         tools,
         [
@@ -180,9 +180,7 @@ def shown_size(stream: Stream, longest: int) -> tuple[int, int]:
 
 
 def sized(stream: Stream, frame: dict[str, str]) -> Stream:
-    """Give the stream with the size of a decoded frame, where nothing else tells it."""
-    if stream.width and stream.height:
-        return stream
+    """Give the stream with the size and the shape of pixels of a decoded frame."""
     aspect = _pixel_aspect(frame.get("sample_aspect_ratio"))
     return replace(stream, width=int(frame["width"]), height=int(frame["height"]), pixel_aspect=aspect)
 

@@ -35,7 +35,7 @@ _EXHAUSTED: Final = frozenset({errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.E
 #: what is thrown away.
 _DAMAGE: Final = re.compile(
     rb"\[vist#0:(\d+)[^\n]*(?:corrupt decoded frame|Error submitting packet)"
-    rb"|Error while decoding stream #0:(\d+)|corrupt decoded frame in stream (\d+)|\[Eval @|^[01]\.000000$",
+    rb"|Error while decoding stream #0:(\d+)|corrupt decoded frame in stream (\d+)|\[Eval @|(?:^|\r)[01]\.000000$",
     re.MULTILINE,
 )
 

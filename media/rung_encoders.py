@@ -34,8 +34,9 @@ _SPEEDS: Final[dict[Preset, tuple[str, str]]] = {
 #: SVT-AV1 at this much more makes about as many bytes of real footage as x264.
 _AV1_CRF_MORE: Final = 9
 _AV1_CRF_MOST: Final = 63
-#: What the trial encodes: so many spans of so many seconds, a keyframe at the beginning of each.
-_TRIAL_SPANS, _TRIAL_SPAN_S = 3, 0.2
+#: Seconds that the trial encodes, between its keyframes, and to a cut within the second span, which earns none.
+_TRIAL_S, _TRIAL_SPAN_S, _TRIAL_CUT_S = 0.6, 0.2, 0.32
+_TRIAL_KEYFRAMES = 3
 #: Bit depth, high and twelve, as flags of the third byte of an AV1 configuration record.
 _HIGH_DEPTH, _TWELVE = 0x40, 0x20
 
@@ -76,7 +77,7 @@ def require_encoder(settings: MediaSettings, tools: Tools | None = None) -> None
 
 @cache
 def _try(encoder: RungEncoder, tools: Tools) -> None:
-    mend = f"set DAILIES_MEDIA__FFMPEG to a newer ffmpeg with {encoder}"
+    mend = f"set DAILIES_MEDIA__FFMPEG to an ffmpeg with {encoder}"
     mend += "" if encoder == PROXY_ENCODER else ", or DAILIES_MEDIA__ENCODER to another encoder"
     if encoder not in tools.encoders:
         raise MissingDependency(f"{tools.ffmpeg} ({tools.version}) was built without {encoder}: {mend}")
@@ -84,11 +85,16 @@ def _try(encoder: RungEncoder, tools: Tools) -> None:
         return
     # Being listed is not enough: that of a graphics card needs the card, its driver, and leave to use them.
     rung = Rung(name="trial", width=320, height=180, crf=30, max_bitrate_kbps=500)
-    args = ["-v", "error", "-f", "lavfi", "-i", f"color=s=320x180:r=25:d={_TRIAL_SPANS * _TRIAL_SPAN_S}"]
+    black, white = (
+        f"color={colour}:s=320x180:r=25:d={length_s}"
+        for colour, length_s in (("black", _TRIAL_CUT_S), ("white", _TRIAL_S - _TRIAL_CUT_S))
+    )
+    args = ["-v", "error", "-f", "lavfi", "-i", f"{black}[a];{white}[b];[a][b]concat"]
     args += [*video_args(tools, _TRIAL_SPAN_S), *rung_args(rung, MediaSettings(encoder=encoder))]
     try:
         # A fragment begins at each keyframe.
         made = run_ffmpeg(tools, [*args, "-movflags", "+frag_keyframe+empty_moov", "-f", "mp4", "pipe:1"]).stdout
+        keyframes = sum(box.kind == "moof" for box in top_boxes(io.BytesIO(made)))
     except EncoderStalled:
         raise
     except DailiesError as error:
@@ -97,11 +103,10 @@ def _try(encoder: RungEncoder, tools: Tools) -> None:
             raise
         said = " ".join(str(error).splitlines())
         raise MissingDependency(f"{encoder} does not run on this machine ({said}): {mend}") from error
-    keyframes = sum(box.kind == "moof" for box in top_boxes(io.BytesIO(made)))
-    if keyframes != _TRIAL_SPANS:
+    if keyframes != _TRIAL_KEYFRAMES:
         raise MissingDependency(
-            f"{encoder} of {tools.ffmpeg} ({tools.version}) sets {keyframes} keyframes where {_TRIAL_SPANS} are asked "
-            f"for, so players could not switch between rungs: {mend}"
+            f"{encoder} of {tools.ffmpeg} ({tools.version}) made {keyframes} keyframes of {_TRIAL_KEYFRAMES}: players "
+            f"could not switch between rungs; {mend} that sets them where it is told"
         )
 
 

@@ -17,7 +17,7 @@ from media.complaints import is_inputs_fault
 from media.copying import CHOICES, copied
 from media.ends import with_head, with_tail
 from media.limits import check_length, undecodable, within_limits
-from media.measuring import SCANNED
+from media.measuring import SCANNED, measured
 from media.sniff import sniff
 from media.tools import Tools
 
@@ -71,12 +71,19 @@ def _facts_of_copy(path: Path, tools: Tools, limits: LimitSettings, container: s
 
 def _judge(path: Path, tools: Tools, limits: LimitSettings, header: probe.Header) -> MediaFacts:
     video, header = within_limits(header, path, tools, limits)
-    facts = _facts(header, video, limits)
-    facts, decoded_s = with_head(facts, header, path, tools, limits)
-    facts = with_tail(facts, decoded_s, header, path, tools, limits)
-    # Measured by now: a header may also promise too little.
+    facts = _with_ends(_facts(header, video, limits), header, path, tools, limits)
+    # A header may also promise too little.
+    if not header.is_measured and Fraction(facts.duration_s) > limits.max_duration.total_seconds():
+        header = measured(header, path, tools, limits)
+        if header.clock_leaps:
+            facts = _with_ends(_facts(header, header.video or video, limits), header, path, tools, limits)
     check_length(Fraction(facts.duration_s), path, limits)
     return facts
+
+
+def _with_ends(facts: MediaFacts, header: probe.Header, path: Path, tools: Tools, limits: LimitSettings) -> MediaFacts:
+    facts, decoded_s = with_head(facts, header, path, tools, limits)
+    return with_tail(facts, decoded_s, header, path, tools, limits)
 
 
 def judge_size(size_bytes: int, limits: LimitSettings) -> None:

@@ -1,6 +1,7 @@
 """What every test relies on: a scrubbed environment, clips made on the spot, and one live stack for those that need it."""
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -202,24 +203,71 @@ class Live:
         self.prefect.close()
 
 
-@pytest.fixture(scope="session")
-def live() -> Iterator[Live]:
-    """One real stack for the whole session: Postgres, object store, Prefect, service, worker."""
-    with tempfile.TemporaryDirectory(prefix="dailies-live-") as folder:
-        data = Path(folder) / "data"
-        command = [sys.executable, "-m", "cli.main", "up", "--detach", "--data", str(data)]
-        faults_of(data).mkdir()
-        environment = {**os.environ, VARIABLE: str(faults_of(data))}
-        started = subprocess.run(
-            command, capture_output=True, text=True, timeout=240 * PATIENCE, check=False, env=environment
-        )
-        if started.returncode:
-            pytest.fail(f"the stack did not start:\n{started.stdout}\n{started.stderr}")
-        running = Live(data)
+class LiveStack:
+    """The stack of this process of tests: started for the first test that needs it, ended behind those that do."""
+
+    #: The folders whose tests need it. Between them it is ended: idle it takes a fifth of a processor.
+    FOLDERS = frozenset({"browser", "chaos", "e2e", "stack"})
+
+    def __init__(self) -> None:
+        self._folder: Path | None = None
+        self._live: Live | None = None
+        self._failure = ""
+        #: What went wrong when it was ended; the last word of the session.
+        self.complaints: list[str] = []
+
+    def start(self) -> Live:
+        """Give the stack, started where it does not run; one that did not start is not tried again."""
+        if self._failure:
+            pytest.fail(self._failure)
+        if self._live is None:
+            self._folder = Path(tempfile.mkdtemp(prefix="dailies-live-"))
+            data = self._folder / "data"
+            faults_of(data).mkdir()
+            command = [sys.executable, "-m", "cli.main", "up", "--detach", "--data", str(data)]
+            environment = {**os.environ, VARIABLE: str(faults_of(data))}
+            started = subprocess.run(
+                command, capture_output=True, text=True, timeout=240 * PATIENCE, check=False, env=environment
+            )
+            if started.returncode:
+                self._failure = f"the stack did not start:\n{started.stdout}\n{started.stderr}"
+                pytest.fail(self._failure)
+            self._live = Live(data)
+        return self._live
+
+    def end(self) -> None:
+        """End the stack where it runs; what goes wrong is a complaint, and no test's fault."""
+        folder, self._folder = self._folder, None
+        live, self._live = self._live, None
+        if folder is None:
+            return
         try:
-            yield running
+            if live is not None:
+                live.close()
+            stack.stop(folder / "data")
+            self.complaints += [f"left behind: {process}" for process in leftovers(Layout.of(folder / "data"))]
+        except Exception as error:  # noqa: BLE001 it must not fail the test that happens to come next
+            self.complaints.append(repr(error))
         finally:
-            running.close()
-            stack.stop(data)
-            left = leftovers(Layout.of(data))
-            assert left == [], "the stack left processes behind"
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+_live_stack = LiveStack()
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.path.parent.name not in LiveStack.FOLDERS:
+        _live_stack.end()
+
+
+@pytest.fixture(scope="session")
+def _live_until_the_end() -> Iterator[None]:
+    yield
+    _live_stack.end()
+    assert _live_stack.complaints == []
+
+
+@pytest.fixture(scope="module")
+def live(_live_until_the_end: None) -> Live:
+    """One real stack, the same for every module: Postgres, object store, Prefect, service, worker."""
+    return _live_stack.start()

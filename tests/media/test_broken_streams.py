@@ -15,6 +15,7 @@ from media.validation import inspect
 from tests.media.conftest import H264, make_all
 
 SETTINGS = MediaSettings(ladder=(32,), preset="ultrafast", proxy_short_side=64, threads=2)
+FRAGMENTED = ("-movflags", "+frag_keyframe+empty_moov+default_base_moof")
 SOUND = ("-f", "lavfi", "-i", "sine=440:d=1", "-c:a", "aac")
 #: What the header of a track of AAC says it holds, and the same with MPEG-2 pictures in its place.
 AAC, PICTURES = b"\x40\x15", b"\x61\x15"
@@ -42,6 +43,10 @@ def become(tmp_path, tools, limits):
 
 def altered(source: Path, tmp_path: Path, content: bytes) -> Path:
     assert content != source.read_bytes()
+    return written(tmp_path, content)
+
+
+def written(tmp_path: Path, content: bytes) -> Path:
     path = tmp_path / "upload"
     path.write_bytes(content)
     return path
@@ -55,7 +60,7 @@ def lost_pictures(made) -> int:
     ("name", "flags"),
     [
         ("plain.mp4", ()),
-        ("fragmented.mp4", ("-movflags", "+frag_keyframe+empty_moov+default_base_moof")),
+        ("fragmented.mp4", FRAGMENTED),
         ("late.mp4", ("-output_ts_offset", "0.4")),
     ],
 )
@@ -132,7 +137,7 @@ def test_a_time_that_is_off_by_less_than_the_film_is_long_moves_no_other_either(
 @pytest.mark.parametrize("chunk_s", [60, 4])
 def test_a_clock_that_starts_again_in_a_container_without_an_index_loses_no_picture(make, tmp_path, become, chunk_s):
     source = make("long.flv", "-f", "lavfi", "-i", f"testsrc2=r={RATE}:s=64x64:d=20", *H264, "-g", "6", "-bf", "0")
-    broken = with_clock_from_zero(source.read_bytes(), 11_000)
+    broken = with_clock_moved(source.read_bytes(), 11_000, -11_000)
     _, made = become(altered(source, tmp_path, broken), SETTINGS.model_copy(update={"chunk_s": chunk_s}))
     assert made.frames == 20 * RATE
     assert frame_times(made.proxy).duration == pytest.approx(20, abs=0.2)
@@ -140,18 +145,35 @@ def test_a_clock_that_starts_again_in_a_container_without_an_index_loses_no_pict
 
 @pytest.mark.parametrize("wild_s", [40 * 3600, 1 << 42], ids=["days", "ages"])
 @pytest.mark.parametrize("tracks", [{1}, {1, 2}], ids=["pictures", "both"])
-def test_a_clock_that_leaps_by_more_than_a_video_may_last_goes_on_where_it_was(
-    make, short, tmp_path, become, wild_s, tracks
-):
-    flags = ("-movflags", "+frag_keyframe+empty_moov+default_base_moof")
-    source = make("fragmented.mp4", "-i", str(short), "-c", "copy", *flags)
-    facts, made = become(altered(source, tmp_path, with_fragments_moved(source.read_bytes(), tracks, wild_s)))
+def test_a_clock_that_leaps_to_the_end_loses_no_picture(make, short, tmp_path, become, wild_s, tracks):
+    content = make("fragmented.mp4", "-i", str(short), "-c", "copy", *FRAGMENTED).read_bytes()
+    facts, made = become(written(tmp_path, with_fragments_moved(content, tracks, {1}, wild_s)))
     assert lost_pictures(made) == 0
     assert not facts.is_cuttable
+    assert ["clock" in remark for remark in (*facts.degraded, *made.degraded)] == [True]
     for found_s in (facts.duration_s, made.duration_s):
         assert found_s == pytest.approx(LENGTH_S, abs=0.2)
     assert made.audio.stat().st_size < 100_000
-    assert not made.degraded
+
+
+@pytest.mark.parametrize("which", [{0}, {1}, {2}, {1, 2}, {3}], ids=str)
+def test_a_clock_that_leaps_and_comes_back_rejects_no_video(make, tmp_path, become, which):
+    pictures = ("-f", "lavfi", "-i", "testsrc2=r=12:s=64x64:d=2")
+    content = make("four.mp4", *pictures, *H264, "-bf", "0", "-g", "6", *FRAGMENTED).read_bytes()
+    facts, made = become(written(tmp_path, with_fragments_moved(content, {1}, which, 40 * 3600)))
+    # ffmpeg throws away the fragment behind one that it takes for a later one.
+    assert made.frames >= 18
+    assert any("clock" in remark for remark in facts.degraded)
+    assert 0 < made.duration_s < 3
+
+
+def test_a_clock_that_leaps_in_a_container_without_an_index_loses_no_picture(make, tmp_path, become):
+    pictures = ("-f", "lavfi", "-i", f"testsrc2=r={RATE}:s=64x64:d=20")
+    content = make("long.flv", *pictures, *H264, "-g", "6", "-bf", "0").read_bytes()
+    facts, made = become(written(tmp_path, with_clock_moved(content, 11_000, 40 * 3_600_000)))
+    assert made.frames == 20 * RATE
+    assert made.duration_s == pytest.approx(20, abs=0.2)
+    assert any("clock" in remark for remark in facts.degraded)
 
 
 def test_a_recording_that_begins_long_before_its_first_keyframe_has_the_size_it_shows_there(make, tmp_path, become):
@@ -159,12 +181,11 @@ def test_a_recording_that_begins_long_before_its_first_keyframe_has_the_size_it_
     content = make("long_gop.ts", *pictures, "-muxdelay", "0").read_bytes()
     # From the second picture on: the size is said at keyframes alone, six seconds apart.
     second = content.index(b"\0\0\1\xe0", content.index(b"\0\0\1\xe0") + 1) // 188 * 188
-    source = tmp_path / "upload"
-    source.write_bytes(content[: 3 * 188] + content[second:])
-    facts, made = become(source)
+    facts, made = become(written(tmp_path, content[: 3 * 188] + content[second:]))
     assert (facts.width, facts.height) == (85, 64)
     assert made.frames == 24 * 150
     assert facts.degraded == ("The first 6.0 seconds cannot be decoded: the video begins behind them.",)
+    assert made.degraded == ()
 
 
 def test_channels_that_nobody_says_how_to_mix_are_heard_all_the_same(make, become):
@@ -199,20 +220,21 @@ def test_sound_that_changes_its_layout_goes_on_where_it_is(make, tmp_path, becom
     assert all(after - before > 0.02 for before, after in pairwise(times))
 
 
-def with_clock_from_zero(content: bytes, from_ms: int) -> bytes:
-    """Let the clock of an FLV start again at the first tag that is dated so."""
+def with_clock_moved(content: bytes, from_ms: int, by_ms: int) -> bytes:
+    """Move the clock of an FLV from the first tag on that is dated so."""
     broken, at = bytearray(content), 13
     while at < len(broken):
         size = int.from_bytes(broken[at + 1 : at + 4])
         time = int.from_bytes(broken[at + 7 : at + 8] + broken[at + 4 : at + 7])
         if time >= from_ms:
-            broken[at + 4 : at + 7] = (time - from_ms).to_bytes(3)
+            moved = (time + by_ms).to_bytes(4)
+            broken[at + 4 : at + 8] = moved[1:] + moved[:1]
         at += 11 + size + 4
     return bytes(broken)
 
 
-def with_fragments_moved(content: bytes, tracks: set[int], by_s: int) -> bytes:
-    """Move the times of these tracks in all fragments but the first (tfdt, ISO/IEC 14496-12, 8.8.12)."""
+def with_fragments_moved(content: bytes, tracks: set[int], which: set[int], by_s: int) -> bytes:
+    """Move the times of these tracks in these fragments (tfdt, ISO/IEC 14496-12, 8.8.12)."""
     moved, scales = bytearray(content), {}
     for found in re.finditer(rb"tkhd\0...", content, re.DOTALL):
         track = int.from_bytes(content[found.end() + 8 : found.end() + 12])
@@ -220,9 +242,10 @@ def with_fragments_moved(content: bytes, tracks: set[int], by_s: int) -> bytes:
         scales[track] = int.from_bytes(content[at : at + 4])
     for number, found in enumerate(re.finditer(rb"tfhd....(....).{,40}?tfdt\x01...", content, re.DOTALL)):
         track = int.from_bytes(found[1])
-        if number >= len(scales) and track in tracks:
+        if number // len(scales) in which and track in tracks:
             time = int.from_bytes(content[found.end() : found.end() + 8]) + by_s * scales[track]
             moved[found.end() : found.end() + 8] = time.to_bytes(8)
+    assert moved != content
     return bytes(moved)
 
 

@@ -129,8 +129,13 @@ def test_a_killed_parent_takes_the_media_process_along(tools, tmp_path):
     assert gone(child.pid)
 
 
-def test_pictures_decoded_for_others_sake_keep_a_process_alive_and_their_damage_does_not_count():
-    passed = "echo '[Eval @ 0x7f] 0.000000' >&2"
+@pytest.mark.parametrize(
+    "said",
+    [r"[Eval @ 0x7f] 0.000000\n", r"0.000000\n", r"frame=    1 fps=0.0    \r1.000000\n"],
+    ids=["8", "5", "5 glued"],
+)
+def test_pictures_decoded_for_others_sake_keep_a_process_alive_and_their_damage_does_not_count(said):
+    passed = f"printf '{said}' >&2"
     damaged = "echo '[vist#0:0/h264 @ 0x7f] [dec:h264 @ 0x7f] corrupt decoded frame' >&2"
     script = f"for n in 1 2 3 4 5 6; do sleep 0.3; {damaged}; {passed}; done; {damaged}"
     done = launcher.run(["/bin/sh", "-c", script], stall_timeout_s=1)

@@ -69,7 +69,7 @@ def test_an_encoder_that_works_is_let_through(encoder, tools, is_old):
         with pytest.raises(MissingDependency, match="built without"):
             require_encoder(setting, tools)
     elif encoder == "libsvtav1" and is_old:
-        with pytest.raises(MissingDependency, match="sets 1 keyframes where"):
+        with pytest.raises(MissingDependency, match="made 1 keyframes of 3"):
             require_encoder(setting, tools)
     else:
         require_encoder(setting, tools)
@@ -92,5 +92,14 @@ def test_an_encoder_that_sets_keyframes_elsewhere_is_refused(fragments, tools, t
     program.write_text("#!/bin/sh\nprintf '" + r"\000\000\000\010moof" * fragments + "'\n")
     program.chmod(0o755)
     stubborn = replace(tools, ffmpeg=program, encoders=frozenset({"libx264", "libsvtav1"}))
-    with pytest.raises(MissingDependency, match=f"sets {fragments} keyframes where"):
+    with pytest.raises(MissingDependency, match=f"made {fragments} keyframes of 3"):
         require_encoder(MediaSettings(encoder="libsvtav1"), stubborn)
+
+
+def test_an_encoder_that_writes_something_else_is_named(tools, tmp_path):
+    program = tmp_path / "ffmpeg"
+    program.write_text("#!/bin/sh\necho no film\n")
+    program.chmod(0o755)
+    strange = replace(tools, ffmpeg=program, encoders=frozenset({"libx264", "libsvtav1"}))
+    with pytest.raises(MissingDependency, match="does not run on this machine"):
+        require_encoder(MediaSettings(encoder="libsvtav1"), strange)
