@@ -257,7 +257,7 @@ class Settings(BaseSettings):
     @property
     def scratch_dir(self) -> Path:
         """Folder that holds media while it is worked on."""
-        return self.scratch or self.data.absolute() / "scratch"
+        return (self.scratch or self.data / "scratch").absolute()
 
 
 @cache

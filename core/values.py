@@ -13,6 +13,8 @@ from core.stages import Stage
 
 #: Seconds of media time, exact to the microsecond; zero is the first frame of the video stream.
 Seconds = Annotated[Decimal, Field(max_digits=16, decimal_places=6)]
+#: Seconds on a source's own clock, exact to the microsecond: a damaged one may count since the beginning of the world.
+ClockSeconds = Annotated[Decimal, Field(max_digits=28, decimal_places=6)]
 #: Frames per second as a rational, written "30000/1001".
 FrameRate = Annotated[Fraction, PlainValidator(Fraction), PlainSerializer(str, return_type=str)]
 
@@ -93,19 +95,21 @@ class MediaFacts(Value):
     frame_rate: FrameRate
     video_codec: str
     audio_codec: str | None = None
+    #: Which of its streams of sound is heard, counted from zero.
+    audio_number: int = 0
     rotation: int = 0
     is_interlaced: bool = False
     is_hdr: bool = False
     #: None in facts that an older release learned.
     colours: Colours | None = None
     #: PTS of the first video frame in seconds, as the source counts; media time zero.
-    start_s: Seconds = Decimal(0)
+    start_s: ClockSeconds = Decimal(0)
     #: When the sound begins, on the same clock, as the container says; None where it does not.
-    sound_start_s: Seconds | None = None
+    sound_start_s: ClockSeconds | None = None
     #: False where the source's clock is missing or jumps: such a source is never cut at times.
     is_cuttable: bool = True
     #: Times of pictures, on the same clock, that are damaged: far beyond those before and after them.
-    wild_times_s: tuple[Seconds, ...] = ()
+    wild_times_s: tuple[ClockSeconds, ...] = ()
     #: What was not as good as it should be, in plain words; the video is indexed all the same.
     degraded: tuple[str, ...] = ()
 

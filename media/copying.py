@@ -17,11 +17,12 @@ from media.allowed import file_arg, guard_args
 from media.launcher import run_ffmpeg
 from media.tools import Tools
 
-#: What to copy, and the remark on what was left out; the first that can be opened is taken. Nothing but pictures and
-#: the first sound is ever used.
+#: What to copy, the number of its sound in the source, and the remark on what was left out; the first that can be opened
+#: is taken. Nothing but pictures and one sound is ever used.
 CHOICES: Final = (
-    (("0:V:0", "0:a:0?"), ()),
-    (("0:V:0",), ("The sound cannot be decoded, or is in a codec that is not accepted: it was left out.",)),
+    (("0:V:0", "0:a:0?"), 0, ()),
+    (("0:V:0", "0:a:1"), 1, ()),
+    (("0:V:0",), 0, ("The sound cannot be decoded, or is in a codec that is not accepted: it was left out.",)),
 )
 #: Ours, as every name in an argument list.
 _NAME: Final = "copy"

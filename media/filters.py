@@ -12,7 +12,7 @@ from media.measuring import LEAP_S, RESTART_S
 #: Seconds by which a picture may come out of the decoder late without being missed.
 _JITTER_S: Final = Fraction(1, 4)
 #: Seconds by which sound may begin behind the first picture and be heard with it.
-_IN_STEP_S: Final = Decimal("0.005")
+IN_STEP_S: Final = Decimal("0.005")
 #: PQ and HLG to BT.709, in linear light; hable keeps detail in bright parts.
 _TONE_MAP: Final = (
     "zscale=t=linear:npl=100,format=gbrpf32le,zscale=p=bt709,tonemap=hable:desat=0,zscale=t=bt709:m=bt709:r=tv"
@@ -63,13 +63,14 @@ def video_graph(
     return ";".join(chains)
 
 
-def audio_filter(facts: MediaFacts, *, first_two: bool = False) -> str:
-    """Build the graph from the first audio stream to [a0], on the clock of the pictures.
+def audio_filter(facts: MediaFacts, *, late: bool, first_two: bool = False) -> str:
+    """Build the graph from the audio stream that is heard to [a0], on the clock of the pictures.
 
-    Silence is put in front where sound begins later, and what sounds before the first picture is cut. ffmpeg builds the
+    Silence is put in front of sound that begins late, and what sounds before the first picture is cut. ffmpeg builds the
     graph anew where a recording changes to another layout or rate, as television does between programmes.
 
     Args:
+        late: whether it begins behind the first picture, or may.
         first_two: take the first two channels as they are, where nobody knows how to mix all of them.
     """
     start = plain(Fraction(facts.start_s))
@@ -79,18 +80,14 @@ def audio_filter(facts: MediaFacts, *, first_two: bool = False) -> str:
         *(["pan=stereo|c0=c0|c1=c1"] if first_two else []),
         # async fills gaps with silence: sound would otherwise creep ahead of the pictures.
         # A graph that is built anew would put silence in front once more, from zero on: only where there must be some.
-        *(
-            ["aresample=48000:async=1:first_pts=0"]
-            if begins_late(facts)
-            else ["aresample=48000:async=1", "atrim=start=0"]
-        ),
+        *(["aresample=48000:async=1:first_pts=0"] if late else ["aresample=48000:async=1", "atrim=start=0"]),
     ]
-    return f"[0:a:0]{','.join(steps)}[a0]"
+    return f"[0:a:{facts.audio_number}]{','.join(steps)}[a0]"
 
 
 def begins_late(facts: MediaFacts) -> bool:
-    """Say whether sound begins behind the first picture, or may: silence is then put in front of it."""
-    return facts.sound_start_s is None or facts.sound_start_s > facts.start_s + _IN_STEP_S
+    """Say whether sound begins behind the first picture, or may, as far as the container tells."""
+    return facts.sound_start_s is None or facts.sound_start_s > facts.start_s + IN_STEP_S
 
 
 def _shifted(facts: MediaFacts) -> str:

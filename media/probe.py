@@ -21,7 +21,7 @@ _STREAM_FIELDS: Final = (
 )
 _HEADER_FIELDS: Final = (
     f"format=format_name,start_time,duration:stream={_STREAM_FIELDS}"
-    ":stream_disposition=attached_pic:stream_side_data=rotation"
+    ":stream_disposition=attached_pic:stream_side_data=rotation:program=program_id:program_stream=index"
 )
 _FRAME_FIELDS: Final = "best_effort_timestamp_time,width,height,sample_aspect_ratio,interlaced_frame,color_transfer"
 #: Pixels wider than this many times their height, or the other way round, are a broken header.
@@ -62,6 +62,8 @@ class Header:
     complaints: str
     #: Whether length and number of pictures were counted, packet by packet.
     is_measured: bool = False
+    #: Numbers of the streams that belong together, programme by programme, as television has several in one file.
+    programmes: tuple[frozenset[int], ...] = ()
     #: Whether, so measured, the clock leaps somewhere: by more than a video may last.
     clock_leaps: bool = False
 
@@ -76,9 +78,9 @@ class Header:
         return next((s for s in self.streams if s.kind == "video" and not s.is_attached), None)
 
     @property
-    def audio(self) -> Stream | None:
-        """The first stream of sound, the one ffmpeg calls a:0."""
-        return next((s for s in self.streams if s.kind == "audio"), None)
+    def audio(self) -> tuple[Stream, ...]:
+        """The streams of sound, the ones ffmpeg calls a:0, a:1 and so on."""
+        return tuple(s for s in self.streams if s.kind == "audio")
 
 
 @dataclass(frozen=True)
@@ -117,6 +119,9 @@ def read_header(path: Path, tools: Tools, limits: LimitSettings) -> Header:
         duration_s=_seconds(form.get("duration")),
         streams=tuple(_stream(s) for s in answer.get("streams", ())),
         complaints=done.stderr_tail,
+        programmes=tuple(
+            frozenset(int(s["index"]) for s in programme.get("streams", ())) for programme in answer.get("programs", ())
+        ),
     )
 
 

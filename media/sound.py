@@ -8,9 +8,10 @@ from core.settings import LimitSettings, MediaSettings
 from core.values import MediaFacts
 from media.boxes import is_fragmented
 from media.complaints import is_about_channels
-from media.filters import audio_filter, begins_late
+from media.filters import IN_STEP_S, audio_filter, begins_late
 from media.hls import AUDIO
 from media.launcher import run_ffmpeg
+from media.timing import fragments_of
 from media.tools import Tools
 from media.transcode import audio_args, source_args
 from media.validation import blames_input
@@ -38,10 +39,29 @@ def encode_audio(
     """
     if facts.audio_codec is None:
         return None
+    late = begins_late(facts)
+    made = _encode(source, facts, settings, limits, folder, tools, late=late)
+    # What no packet told while the file was probed is given the time of the pictures; and damaged sound begins later.
+    if made is not None and not late and fragments_of(made)[0].start_s > IN_STEP_S:
+        made = _encode(source, facts, settings, limits, folder, tools, late=True)
+    return made
+
+
+def _encode(
+    source: Path,
+    facts: MediaFacts,
+    settings: MediaSettings,
+    limits: LimitSettings,
+    folder: Path,
+    tools: Tools,
+    *,
+    late: bool,
+) -> Path | None:
     for first_two in (False, True):
+        args = _args(source, facts, settings, limits, tools, late=late, first_two=first_two)
         try:
             with blames_input():
-                run_ffmpeg(tools, _args(source, facts, settings, limits, tools, first_two=first_two), cwd=folder)
+                run_ffmpeg(tools, args, cwd=folder)
             break
         except InvalidMedia as verdict:
             if first_two or not is_about_channels(verdict.__cause__):
@@ -51,16 +71,24 @@ def encode_audio(
 
 
 def _args(
-    source: Path, facts: MediaFacts, settings: MediaSettings, limits: LimitSettings, tools: Tools, *, first_two: bool
+    source: Path,
+    facts: MediaFacts,
+    settings: MediaSettings,
+    limits: LimitSettings,
+    tools: Tools,
+    *,
+    late: bool,
+    first_two: bool,
 ) -> list[str]:
     args = source_args(source, limits, tools)
-    args += ["-filter_complex", audio_filter(facts, first_two=first_two), "-map", "[a0]", "-vn", "-sn", "-dn"]
-    args += ["-map_metadata", "-1", "-map_chapters", "-1", *audio_args(settings)]
+    args += ["-filter_complex", audio_filter(facts, late=late, first_two=first_two), "-map", "[a0]"]
+    args += ["-vn", "-sn", "-dn", "-map_metadata", "-1", "-map_chapters", "-1", *audio_args(settings)]
     # The first packet only warms the decoder up and lies before zero. Dropped, the track needs no edit list, which
     # older ffmpeg does not write here: sound would be 21 ms late.
     # So is silence that a graph built anew puts where sound was already: dated like the last packet, it is told from
     # others. Where there is none, a packet of the past is of another recording.
-    setts = _SETTS.format("" if begins_late(facts) else f"{_CARRIED};")
+    setts = _SETTS.format("" if late else f"{_CARRIED};")
     args += ["-bsf:a", rf"{setts},noise=drop=lt(pts\,0)"]
-    args += ["-movflags", "+cmaf+empty_moov+default_base_moof+skip_trailer"]
+    # frag_discont: the first fragment says when it begins; it need not be zero.
+    args += ["-movflags", "+cmaf+empty_moov+default_base_moof+skip_trailer+frag_discont"]
     return [*args, "-frag_duration", str(settings.segment_s * 1_000_000), "-f", "mp4", AUDIO_NAME]

@@ -57,7 +57,7 @@ def _facts_of_copy(path: Path, tools: Tools, limits: LimitSettings, container: s
     """Judge the pictures without the streams beside them; None where that does not help."""
     if container is None:
         return None
-    for streams, remarks in CHOICES:
+    for streams, number, remarks in CHOICES:
         with copied(path, container, streams, tools, limits) as copy:
             try:
                 header = None if copy is None else _header(copy, tools, limits, container)
@@ -65,7 +65,7 @@ def _facts_of_copy(path: Path, tools: Tools, limits: LimitSettings, container: s
                 continue
             if copy is not None and header is not None:
                 facts = _judge(copy, tools, limits, header)
-                return facts.model_copy(update={"degraded": (*remarks, *facts.degraded)})
+                return facts.model_copy(update={"audio_number": number, "degraded": (*remarks, *facts.degraded)})
     return None
 
 
@@ -132,10 +132,12 @@ def _header(path: Path, tools: Tools, limits: LimitSettings, container: str | No
         complaints = header.complaints
     except EncoderRejected as error:
         header, complaints = None, str(error)
+    # Fonts that are too many are left out, and nobody misses them.
+    played = limits.max_streams if header is None else sum(s.kind != "attachment" for s in header.streams)
+    if "max_streams" in complaints and played >= limits.max_streams:
+        raise InvalidMedia("too_many_streams")
     if header is not None and header.container and header.streams:
         return header
-    if "max_streams" in complaints:
-        raise InvalidMedia("too_many_streams")
     refused = re.search(r"\[([\w,]+) @ \w+\] Format not on whitelist", complaints)
     if refused:
         names = set(refused[1].split(","))
@@ -152,7 +154,7 @@ def _header(path: Path, tools: Tools, limits: LimitSettings, container: str | No
 
 def _facts(header: probe.Header, video: probe.Stream, limits: LimitSettings) -> MediaFacts:
     width, height = probe.shown_size(video, limits.max_width)
-    audio = header.audio
+    audio = _heard(header, video)
     degraded = []
     if audio is not None and not accepts_codec(audio.codec):
         degraded.append(f"The sound is encoded with {audio.codec}, which is not accepted: it was left out.")
@@ -165,6 +167,7 @@ def _facts(header: probe.Header, video: probe.Stream, limits: LimitSettings) -> 
         frame_rate=video.frame_rate or _FALLBACK_RATE,
         video_codec=video.codec,
         audio_codec=audio.codec if audio else None,
+        audio_number=header.audio.index(audio) if audio else 0,
         sound_start_s=None if audio is None or audio.start_s is None else seconds(audio.start_s),
         rotation=video.rotation,
         # Recorded off the air, a programme may begin with pictures and go on in fields. Asking costs nothing.
@@ -174,3 +177,10 @@ def _facts(header: probe.Header, video: probe.Stream, limits: LimitSettings) -> 
         is_cuttable=header.start_s is not None,
         degraded=tuple(degraded),
     )
+
+
+def _heard(header: probe.Header, video: probe.Stream) -> probe.Stream | None:
+    """Choose the sound: the first that is accepted, of the programme that the pictures belong to where there are any."""
+    beside = next((programme for programme in header.programmes if video.index in programme), None)
+    own = [s for s in header.audio if beside is None or s.index in beside] or list(header.audio)
+    return next((s for s in own if accepts_codec(s.codec)), own[0] if own else None)

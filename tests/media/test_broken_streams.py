@@ -188,6 +188,14 @@ def test_a_recording_that_begins_long_before_its_first_keyframe_has_the_size_it_
     assert made.degraded == ()
 
 
+@pytest.mark.parametrize("late_s", ["20000", "200000000", "20000000000"])
+def test_a_clock_that_begins_ages_ago_is_as_good_as_any(make, short, become, late_s):
+    facts, made = become(make("ages.mkv", "-i", str(short), "-c", "copy", "-output_ts_offset", late_s))
+    assert (lost_pictures(made), facts.audio_codec) == (0, "aac")
+    assert made.duration_s == pytest.approx(LENGTH_S, abs=0.2)
+    assert made.audio.stat().st_size < 100_000
+
+
 def test_channels_that_nobody_says_how_to_mix_are_heard_all_the_same(make, become):
     nine = "|".join(["0.1*sin(2764*t)"] * 9)
     pictures = ("-f", "lavfi", "-i", f"testsrc2=r={RATE}:s=64x64:d={LENGTH_S}")

@@ -198,6 +198,20 @@ def test_subtitles_and_cover_art_do_not_matter(film, make, tools, limits, tmp_pa
     assert (facts.width, facts.duration_s) == (320, 3)
 
 
+@pytest.mark.parametrize("container", ["ts", "mkv", "mp4"])
+def test_more_streams_than_the_limit_are_named(make, tools, limits, container):
+    sound = ("-f", "lavfi", "-i", "sine=440:d=1", "-map", "0", *(36 * ("-map", "1")), "-c:a", "mp2", "-ac", "1")
+    path = make(f"many.{container}", "-f", "lavfi", "-i", "testsrc2=r=12:s=64x64:d=1", *sound, *H264)
+    assert verdict(path, tools, limits) == "too_many_streams"
+
+
+def test_fonts_beyond_the_limit_are_left_out(film, make, tools, limits, tmp_path):
+    font = written(tmp_path, b"\0\1\0\0" + b"x" * 100, "font.ttf")
+    fonts = [word for _ in range(40) for word in ("-attach", str(font))]
+    named = ("-metadata:s:t", "mimetype=font/ttf", "-metadata:s:t", "filename=font.ttf")
+    assert inspect(make("fonts.mkv", "-i", str(film), "-c", "copy", *fonts, *named), tools, limits).duration_s == 3
+
+
 def test_packets_are_counted_no_further_than_the_limit(film, tools, tmp_path):
     """An endless table stands for one that no memory holds."""
     endless = tmp_path / "ffprobe"
