@@ -21,6 +21,7 @@ from media.filters import plain, video_graph
 from media.joining import delay_of
 from media.ladder import proxy_size
 from media.launcher import Completed, Progress, run_ffmpeg
+from media.measuring import SCANNED
 from media.rung_encoders import require_encoder, rung_args
 from media.seeking import Seeker, unseen
 from media.timing import FrameTimes, frame_times
@@ -160,6 +161,8 @@ def encode_chunk(
         if not promised or (times is not None and times.first <= promised[0] - zero + 3 / (2 * facts.frame_rate)):
             break
     lost, packets = count_losses(done)
+    if _first_until_s(facts, chunk) is not None:
+        lost = sum(done.damage.values())
     if not chunk.is_whole:
         # The summary counts what was read on the way to the chunk, and behind it, too; that is another chunk's.
         lost = max(sum(done.damage.values()), unseen([t - zero for t in promised], times, facts.frame_rate))
@@ -204,6 +207,7 @@ def chunk_args(
         can_tone_map=tools.can_tone_map,
         select=None if chunk.is_whole else _interval(facts, chunk),
         until_s=_span(facts, chunk)[1],
+        first_until_s=_first_until_s(facts, chunk),
     )
     args = [*source_args(source, limits, tools, seek_s=seek_s), "-filter_complex", graph]
     of_rung, of_proxy = (video_args(tools, each_s) for each_s in (settings.segment_s, PROXY_KEYFRAMES_S))
@@ -235,6 +239,13 @@ def _span(facts: MediaFacts, chunk: Chunk) -> tuple[Fraction, Fraction | None]:
     """Give where a chunk begins and ends on the source's own clock."""
     zero = Fraction(facts.start_s)
     return zero + Fraction(chunk.start_s), None if chunk.end_s is None else zero + Fraction(chunk.end_s)
+
+
+def _first_until_s(facts: MediaFacts, chunk: Chunk) -> Fraction | None:
+    """Give the middle of the first picture where a whole recording may begin before its first keyframe; source clock."""
+    if not chunk.is_whole or not facts.is_cuttable or facts.container not in SCANNED:
+        return None
+    return Fraction(facts.start_s) + 1 / (2 * facts.frame_rate)
 
 
 def _interval(facts: MediaFacts, chunk: Chunk) -> str:

@@ -28,8 +28,11 @@ _WINDOWS_S: Final = (END_S, 12.0, 60.0)
 _TAIL_S: Final = 5
 #: Seconds that a header may promise too much before it is worth a word.
 _SLACK_S: Final = Fraction(1, 4)
-#: Seconds before the first picture that are worth a word: more than a recording off the air takes to its first keyframe.
+#: Seconds before the first picture that are worth a word in any video: more than a recording off the air takes to its
+#: first keyframe.
 _LATE_S: Final = 2
+#: Containers that recorders write piece by piece, and that may begin anew within one file.
+_APPENDED: Final = frozenset({"matroska,webm"})
 #: Seconds within which two times are one, told to the microsecond by packet and picture.
 _SAME_S: Final = Fraction(1, 1000)
 T = TypeVar("T")
@@ -63,7 +66,7 @@ def with_head(
     width, height = _size(header, facts, frames[0], limits)
     seen = facts.model_copy(
         update={
-            "degraded": (*facts.degraded, *_remarks(header, clock, first)),
+            "degraded": (*facts.degraded, *_remarks(facts, header, clock, first, limits)),
             "width": width,
             "height": height,
             "start_s": start,
@@ -89,11 +92,13 @@ def _is_found_by_times(header: probe.Header, clock: Clock, start_s: Decimal) -> 
     return start_s >= 0 and clock.is_steady and not header.clock_leaps
 
 
-def _remarks(header: probe.Header, clock: Clock, first_s: Fraction) -> Iterator[str]:
+def _remarks(
+    facts: MediaFacts, header: probe.Header, clock: Clock, first_s: Fraction, limits: LimitSettings
+) -> Iterator[str]:
     """Say what is not as good as it should be, now that the beginning was decoded."""
     begins_s = header.video.start_s if header.video is not None else None
     late_s = Fraction(0) if begins_s is None or clock.wild_times_s else first_s - begins_s
-    if late_s > _LATE_S:
+    if late_s > min(_LATE_S, limits.error_budget * float(facts.duration_s)):
         yield f"The first {float(late_s):.1f} seconds cannot be decoded: the video begins behind them."
     if header.clock_leaps:
         yield "The clock of the video leaps: what lies behind that goes on where it was."
@@ -187,7 +192,7 @@ def _later(one: Fraction | None, other: Fraction | None) -> Fraction | None:
 def _clock(header: probe.Header, path: Path, tools: Tools, limits: LimitSettings) -> Clock:
     """Say how the clock goes on; where an index says so, it is believed, and so it is where nobody can say."""
     steady = Clock(starts_again=False)
-    if header.container not in UNINDEXED:
+    if header.container not in UNINDEXED | _APPENDED:
         return steady
     return _unless_refused(partial(clock_of, path, tools, limits, header.container)) or steady
 

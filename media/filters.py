@@ -26,6 +26,7 @@ def video_graph(
     can_tone_map: bool,
     select: str | None = None,
     until_s: Fraction | None = None,
+    first_until_s: Fraction | None = None,
 ) -> str:
     """Build the graph from the first video stream to one output [v0], [v1]… per size.
 
@@ -34,10 +35,13 @@ def video_graph(
     Args:
         select: expression in `t` (source clock) that says which pictures enter; None lets all in.
         until_s: source clock from which on `select` lets nothing in: decoding ends there.
+        first_until_s: source clock until which the first picture is told to media/process.py: what was damaged before
+            it is no part of the video.
     """
     # select alone would have everything decoded that is read; trim alone rounds to microseconds.
     head = [f"trim=end={float(until_s + _JITTER_S):.6f}"] if until_s is not None else []
     head += [f"select='{select}'"] if select else []
+    head += [f"select='if(gt(t,{plain(first_until_s)}),1,print(1))'"] if first_until_s is not None else []
     if facts.colours:
         head += [believed_of_hdr(facts.colours) if facts.is_hdr else believed(facts.colours)]
     # Fields are woven apart before anything scales them together; only pictures flagged so, once each.

@@ -188,6 +188,25 @@ def test_a_recording_that_begins_long_before_its_first_keyframe_has_the_size_it_
     assert made.degraded == ()
 
 
+@pytest.mark.parametrize("share", [0.02, 0.1, 0.3])
+def test_what_lies_before_the_first_keyframe_is_no_damage_of_the_rest(make, tmp_path, become, share):
+    pictures = ("-f", "lavfi", "-i", "testsrc2=r=25:s=64x64:d=20", *H264, "-g", "250")
+    content = make("two_gops.ts", *pictures).read_bytes()
+    _, made = become(written(tmp_path, content[: 3 * 188] + content[int(share * len(content)) // 188 * 188 :]))
+    assert made.frames == 250
+    assert made.degraded == ()
+
+
+@pytest.mark.parametrize("chunk_s", [60, 2])
+def test_a_recorder_that_began_anew_in_one_file_loses_no_picture(make, tmp_path, become, chunk_s):
+    pictures = ("-f", "lavfi", "-i", "testsrc2=r=25:s=64x64:d=6", "-f", "lavfi", "-i", "sine=d=6")
+    live = ("-c:v", "libvpx", "-deadline", "realtime", "-cpu-used", "8", "-g", "25", "-c:a", "libopus", "-live", "1")
+    twice = 2 * make("live.webm", *pictures, *live).read_bytes()
+    _, made = become(written(tmp_path, twice), SETTINGS.model_copy(update={"chunk_s": chunk_s}))
+    assert made.frames == 300
+    assert made.duration_s == pytest.approx(12, abs=0.1)
+
+
 @pytest.mark.parametrize("late_s", ["20000", "200000000", "20000000000"])
 def test_a_clock_that_begins_ages_ago_is_as_good_as_any(make, short, become, late_s):
     facts, made = become(make("ages.mkv", "-i", str(short), "-c", "copy", "-output_ts_offset", late_s))

@@ -77,3 +77,8 @@ def test_the_environment_is_not_read_by_importing():
     refused = subprocess.run(read_it, env=wrong, timeout=30, check=False, capture_output=True, text=True)
     assert refused.returncode != 0
     assert "media.crf" in refused.stderr
+
+
+def test_scratch_and_data_may_be_named_relative_to_where_a_command_is_run() -> None:
+    assert Settings(scratch=Path("media")).scratch_dir == Path.cwd() / "media"
+    assert Settings(data=Path("here")).scratch_dir == Path.cwd() / "here" / "scratch"
