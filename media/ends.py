@@ -118,6 +118,8 @@ def with_tail(
     start = header.start_s or Fraction(0)
     promised = header.duration_s or Fraction(0)
     tail = _tail(header, path, tools, limits, start + promised - _TAIL_S)
+    if tail.end_s is None and not header.is_measured:  # pictures may end long before the sound
+        return with_tail(facts, decoded_s, measured(header, path, tools, limits), path, tools, limits)
     # Some containers count their duration from zero, some from the first packet: the kinder reading.
     reached = (start if tail.reached_s is None else tail.reached_s) - min(start, Fraction(0))
     missing = promised - reached

@@ -188,6 +188,14 @@ def test_a_recording_that_begins_long_before_its_first_keyframe_has_the_size_it_
     assert made.degraded == ()
 
 
+@pytest.mark.parametrize("container", ["ts", "mkv", "mp4", "mpg"])
+def test_a_single_picture_over_much_sound_is_a_video(make, become, container):
+    streams = ("-f", "lavfi", "-i", "testsrc2=r=25:s=64x64:d=0.04", "-f", "lavfi", "-i", "sine=d=20")
+    codecs = ("-c:v", "mpeg2video", "-c:a", "mp2") if container == "mpg" else (*H264, "-c:a", "aac")
+    _, made = become(make(f"still.{container}", *streams, *codecs))
+    assert made.frames == 1
+
+
 @pytest.mark.parametrize("share", [0.02, 0.1, 0.3])
 def test_what_lies_before_the_first_keyframe_is_no_damage_of_the_rest(make, tmp_path, become, share):
     pictures = ("-f", "lavfi", "-i", "testsrc2=r=25:s=64x64:d=20", *H264, "-g", "250")
