@@ -30,10 +30,10 @@ env: $(READY) ## write the secrets that docker-compose.yml needs to .env; what i
 demo: $(READY) ## compose a film, turn it into scenes, search them
 	$(BIN)/dailies demo $(ARGS)
 
-# Two at a time: most of what they do is wait for a real stack, and each process starts its own. In the order of the
-# files: those that wait come first, and at the end there is always something short left for either process.
+# One for each processor, four at most, because each process of tests starts a stack of its own. In the order of the
+# files: those that wait come first, and at the end there is always something short left for each.
 test: $(READY) ## every test, the real stack included (no more than 10 minutes)
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder -m "not long" $(ARGS)
+	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder -m "not long" $(ARGS)
 
 unit: $(READY) ## the tests that start nothing
 	$(BIN)/python -m pytest tests/unit $(ARGS)
