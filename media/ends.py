@@ -16,6 +16,7 @@ from media import probe
 from media.allowed import file_arg, guard_args
 from media.launcher import run_ffmpeg
 from media.limits import END_S, check_size, rate_of, undecodable
+from media.losses import remark_on, slack_s
 from media.measuring import UNINDEXED, Clock, clock_of, measured, with_leaps
 from media.sniff import sniff
 from media.tools import Tools
@@ -26,8 +27,6 @@ from media.wholeness import is_whole
 _WINDOWS_S: Final = (END_S, 12.0, 60.0)
 #: Seconds before the end from which packets are listed: the last of every stream should be among them.
 _TAIL_S: Final = 5
-#: Seconds that a header may promise too much before it is worth a word.
-_SLACK_S: Final = Fraction(1, 4)
 #: Seconds before the first picture that are worth a word in any video: more than a recording off the air takes to its
 #: first keyframe.
 _LATE_S: Final = 2
@@ -125,14 +124,14 @@ def with_tail(
     missing = promised - reached
     has_clock = facts.is_cuttable or bool(facts.wild_times_s) or facts.start_s < 0
     has_clock = has_clock and not header.clock_leaps
-    worth_a_word = _SLACK_S + 2 / facts.frame_rate
+    worth_a_word = slack_s(facts.frame_rate)
     degraded = list(facts.degraded)
     if has_clock and missing > max(worth_a_word, Fraction(limits.error_budget) * promised):
         if not header.is_measured and _is_all_there(header, path, tools, limits):
             return with_tail(facts, decoded_s, measured(header, path, tools, limits), path, tools, limits)
         raise InvalidMedia("truncated")
     if has_clock and missing > worth_a_word:
-        degraded.append(f"The last {float(missing):.1f} seconds that the header promises are missing.")
+        degraded.append(remark_on(missing))
     last = start + promised if tail.last_s is None else tail.last_s
     is_seen = decoded_s is not None and decoded_s >= last
     if facts.is_cuttable and not is_seen and not _tail_decodes(facts, last - start, path, tools, limits):

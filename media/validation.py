@@ -17,6 +17,7 @@ from media.complaints import is_inputs_fault
 from media.copying import CHOICES, copied
 from media.ends import with_head, with_tail
 from media.limits import check_length, undecodable, within_limits
+from media.losses import after_loss
 from media.measuring import SCANNED, measured
 from media.sniff import sniff
 from media.tools import Tools
@@ -70,8 +71,14 @@ def _facts_of_copy(path: Path, tools: Tools, limits: LimitSettings, container: s
 
 
 def _judge(path: Path, tools: Tools, limits: LimitSettings, header: probe.Header) -> MediaFacts:
-    video, header = within_limits(header, path, tools, limits)
-    facts = _with_ends(_facts(header, video, limits), header, path, tools, limits)
+    said = header
+    video, header = within_limits(said, path, tools, limits)
+    header, remark = after_loss(said, header, path, tools, limits)
+    facts = _facts(header, video, limits)
+    if remark is not None:
+        kept = {"degraded": (*facts.degraded, remark), "duration_s": seconds(header.duration_s or Fraction(0))}
+        facts = facts.model_copy(update=kept)
+    facts = _with_ends(facts, header, path, tools, limits)
     # A header may also promise too little.
     if not header.is_measured and Fraction(facts.duration_s) > limits.max_duration.total_seconds():
         header = measured(header, path, tools, limits)
