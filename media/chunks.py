@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from decimal import Decimal
 from fractions import Fraction
 from functools import partial
+from itertools import zip_longest
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +19,7 @@ from core.errors import EncoderRejected
 from core.settings import LimitSettings, MediaSettings
 from core.values import MediaFacts, Rung, Seconds, StoredFile, Value
 from media.filters import plain, video_graph
+from media.gops import BEHIND_S
 from media.joining import delay_of
 from media.ladder import proxy_size
 from media.launcher import Completed, Progress, run_ffmpeg
@@ -40,6 +42,9 @@ from media.validation import blames_input
 
 #: Nothing holds the proxy to a ceiling; seen on busy pictures: about half of this.
 _PROXY_KBPS: Final = 2000
+#: Of a chunk's length, what may be decoded before the next one for nothing. Where keyframes are as far apart as that
+#: all the time it is half of it, a tenth; those of ten seconds, which are usual, leave chunks of a minute alone.
+_MOST_TWICE: Final = Decimal("0.2")
 #: The pieces must fit one behind the other without a change: no index at the end, fragments at keyframes that say
 #: their time themselves (frag_discont: on the clock of the whole video), pictures shown when they say so.
 _PIECE_FLAGS: Final = "+cmaf+frag_keyframe+empty_moov+default_base_moof+negative_cts_offsets+skip_trailer+frag_discont"
@@ -95,19 +100,23 @@ class ChunkPieces(Value):
 
 
 def chunks_for(facts: MediaFacts, settings: MediaSettings) -> tuple[Chunk, ...]:
-    """Cut a source into chunks on segment borders; up to two chunks' length it stays whole. Touches nothing."""
+    """Cut a source into chunks on segment borders; up to two chunks' length it stays whole. Touches nothing.
+
+    Within a long GOP, where all since its keyframe would be decoded once more, a chunk goes on until just behind the
+    next one: a source with one keyframe stays whole, and what it takes to decode a source grows with its length
+    alone. The price is that more is lost with a process, and fewer chunks are made side by side.
+    """
     length = max(settings.segment_s, settings.chunk_s // settings.segment_s * settings.segment_s)
     if not facts.is_cuttable or facts.duration_s <= 2 * length:
         return (Chunk(index=0, start_s=Decimal(0)),)
+    borders = [0]
     # A rest shorter than a segment is not worth a chunk.
-    count = math.ceil((facts.duration_s - settings.segment_s) / length)
+    while (border := _border_behind(borders[-1], length, facts, settings)) < facts.duration_s - settings.segment_s:
+        borders.append(border)
+    starts = [Decimal(border) for border in borders]
     return tuple(
-        Chunk(
-            index=index,
-            start_s=Decimal(index * length),
-            end_s=Decimal((index + 1) * length) if index + 1 < count else None,
-        )
-        for index in range(count)
+        Chunk(index=index, start_s=start, end_s=end)
+        for index, (start, end) in enumerate(zip_longest(starts, starts[1:]))
     )
 
 
@@ -218,6 +227,16 @@ def chunk_args(
     if with_proxy:
         args += ["-map", f"[v{len(rungs)}]", *of_proxy, *proxy_args(), *muxing, f"{PROXY}.mp4"]
     return args
+
+
+def _border_behind(start_s: int, length_s: int, facts: MediaFacts, settings: MediaSettings) -> int:
+    """Give where the chunk that begins at `start_s` ends: after `length_s`, or later if the next one began too dearly."""
+    border = start_s + length_s
+    for key_s, next_key_s in facts.long_gops:
+        found_from, found_until = key_s + BEHIND_S, next_key_s + BEHIND_S
+        if found_from <= border < found_until and border - key_s > _MOST_TWICE * (border - start_s):
+            border = math.ceil(found_until / settings.segment_s) * settings.segment_s
+    return border
 
 
 def _run(args: Sequence[str], folder: Path, tools: Tools, watch: Callable[[Progress], None]) -> Completed:

@@ -14,6 +14,7 @@ from core.settings import LimitSettings
 from core.values import MediaFacts, seconds
 from media import probe
 from media.allowed import file_arg, guard_args
+from media.gops import in_media_time
 from media.launcher import run_ffmpeg
 from media.limits import END_S, check_size, rate_of, undecodable
 from media.losses import remark_on, slack_s
@@ -71,6 +72,7 @@ def with_head(
             "start_s": start,
             "is_cuttable": facts.is_cuttable and has_clock and _is_found_by_times(header, clock, start),
             "wild_times_s": tuple(seconds(time) for time in clock.wild_times_s),
+            "long_gops": in_media_time(clock.long_gops_s, Fraction(start)),
             # One is enough: pictures that are not flagged pass through untouched.
             "is_interlaced": facts.is_interlaced or any(int(f.get("interlaced_frame", 0)) for f in frames),
             "is_hdr": facts.is_hdr or any(probe.is_hdr_transfer(f.get("color_transfer")) for f in frames),

@@ -10,6 +10,7 @@ from typing import Final
 from core.errors import InvalidMedia
 from core.settings import LimitSettings
 from media import probe
+from media.gops import LongGops, Span
 from media.tools import Tools
 
 #: Seconds from which on a step of the clock is a break of it, as ffmpeg has it (-dts_delta_threshold).
@@ -111,6 +112,8 @@ class Clock:
     wild_times_s: tuple[Fraction, ...] = ()
     #: The earliest time that is not damaged; None where it starts again, or nobody read it.
     first_s: Fraction | None = None
+    #: The longest GOPs, on the same clock; none are told where it starts again.
+    long_gops_s: tuple[Span, ...] = ()
 
     @property
     def is_steady(self) -> bool:
@@ -128,6 +131,7 @@ def clock_of(path: Path, tools: Tools, limits: LimitSettings, container: str) ->
     before: Fraction | None = None
     first: Fraction | None = None
     wild: list[Fraction] = []
+    gops = LongGops()
     with closing(probe.read_packets(path, tools, limits, streams="V:0")) as packets:
         for packet, is_wild in with_leaps(_counted(packets, limits), container):
             if is_wild and packet.pts_s is not None and len(wild) < _MOST_WILD:
@@ -139,9 +143,10 @@ def clock_of(path: Path, tools: Tools, limits: LimitSettings, container: str) ->
             if before is not None and stored < before - Fraction(RESTART_S):
                 return Clock(starts_again=True)
             before = stored
+            gops.see(packet)
             if packet.pts_s is not None:
                 first = packet.pts_s if first is None else min(first, packet.pts_s)
-    return Clock(starts_again=False, wild_times_s=tuple(wild), first_s=first)
+    return Clock(starts_again=False, wild_times_s=tuple(wild), first_s=first, long_gops_s=gops.found())
 
 
 def _leaps(start_s: Fraction | None, end_s: Fraction | None, by_s: int = LEAP_S) -> bool:

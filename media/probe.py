@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -132,12 +132,15 @@ def read_packets(
     *,
     from_s: Fraction | None = None,
     until_s: Fraction | None = None,
+    first_at_s: Sequence[Fraction] = (),
     streams: str | None = None,
 ) -> Generator[Packet]:
     """Give the packets from `from_s` to `until_s` (source clock), undecoded, in file order, as they are read.
 
     Without an index the demuxer may begin earlier or later than asked for. Who stops early closes the iterator.
 
+    Args:
+        first_at_s: instead, give for each of these times only the first packet that is read from there.
     Raises:
         EncoderRejected: at the end of what could be read (permanent); and what media.launcher.run raises.
     """
@@ -145,7 +148,8 @@ def read_packets(
     args += ["-show_entries", "packet=codec_type,stream_index,pts_time,dts_time,duration_time,flags"]
     begin = f"{float(from_s):.6f}" if from_s is not None and from_s > 0 else ""
     end = f"{float(until_s):.6f}" if until_s is not None else ""
-    args += ["-read_intervals", f"{begin}%{end}"] if begin or end else []
+    intervals = [f"{float(time):.6f}%+#1" for time in first_at_s] or ([f"{begin}%{end}"] if begin or end else [])
+    args += ["-read_intervals", ",".join(intervals)] if intervals else []
     args += ["-select_streams", streams] if streams else []
     with stream_ffprobe(tools, [*args, file_arg(path)]) as process:
         for row in process.lines():

@@ -2,13 +2,13 @@
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from fractions import Fraction
 from pathlib import Path
 from signal import Signals
 from typing import Final
 
-from core.errors import EncoderKilled, EncoderRejected, InvalidMedia
+from core.errors import EncoderKilled, EncoderRejected, EncoderStalled, InvalidMedia
 from core.settings import LimitSettings
 from core.values import MediaFacts, seconds
 from media import probe
@@ -16,9 +16,10 @@ from media.allowed import accepts_codec
 from media.complaints import is_inputs_fault
 from media.copying import CHOICES, copied
 from media.ends import with_head, with_tail
+from media.gops import long_gops
 from media.limits import check_length, undecodable, within_limits
 from media.losses import after_loss
-from media.measuring import SCANNED, measured
+from media.measuring import SCANNED, UNINDEXED, measured
 from media.sniff import sniff
 from media.tools import Tools
 
@@ -90,7 +91,13 @@ def _judge(path: Path, tools: Tools, limits: LimitSettings, header: probe.Header
 
 def _with_ends(facts: MediaFacts, header: probe.Header, path: Path, tools: Tools, limits: LimitSettings) -> MediaFacts:
     facts, decoded_s = with_head(facts, header, path, tools, limits)
-    return with_tail(facts, decoded_s, header, path, tools, limits)
+    facts = with_tail(facts, decoded_s, header, path, tools, limits)
+    if header.container in UNINDEXED:  # all their packets were read
+        return facts
+    # A damaged index is no reason to refuse a video: its chunks then begin where they would have begun.
+    with suppress(InvalidMedia, EncoderRejected, EncoderStalled), blames_input():
+        return facts.model_copy(update={"long_gops": long_gops(facts, path, tools, limits)})
+    return facts
 
 
 def judge_size(size_bytes: int, limits: LimitSettings) -> None:

@@ -5,17 +5,19 @@ import logging
 import re
 import subprocess
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
 
 from core.errors import EncoderRejected, InvalidMedia
 from core.settings import MediaSettings
-from media.chunks import chunks_for, encode_chunk
+from media.chunks import chunk_args, chunks_for, encode_chunk
 from media.joining import join
 from media.ladder import rungs_for
+from media.seeking import Seeker
 from media.validation import inspect
-from tests.media.conftest import H264, Made, make_all, turned
+from tests.media.conftest import H264, Made, Make, make_all, turned
 
 SETTINGS = MediaSettings(ladder=(90, 60), chunk_s=2, segment_s=1, preset="veryfast", proxy_short_side=64, threads=2)
 WHOLE = SETTINGS.model_copy(update={"chunk_s": 60})
@@ -114,6 +116,26 @@ def runs(tools, limits, tmp_path, caplog):
 
 
 @pytest.fixture
+def packets_read(tools, limits, tmp_path):
+    """Count the packets that are decoded for all chunks of a source together."""
+
+    def packets_read(source: Path, settings: MediaSettings) -> int:
+        facts, total = inspect(source, tools, limits), 0
+        seeker = Seeker(source, facts.container, tools, limits)
+        for chunk in chunks_for(facts, settings):
+            begin = Fraction(facts.start_s) + Fraction(chunk.start_s)
+            seek_s = next(seeker.starts(begin)) if chunk.index else None
+            about = {"settings": settings, "limits": limits, "tools": tools}
+            args = chunk_args(source, facts, chunk, (), with_proxy=True, seek_s=seek_s, **about)
+            command = [str(tools.ffmpeg), "-nostdin", "-y", *args]
+            done = subprocess.run(command, capture_output=True, check=True, timeout=60, cwd=tmp_path, text=True)
+            total += int(re.search(r"\(video\): (\d+) packets read", done.stderr)[1])
+        return total
+
+    return packets_read
+
+
+@pytest.fixture
 def chunked(tools, limits, tmp_path):
     def chunked(source: Path, settings: MediaSettings = SETTINGS) -> Made:
         folder = tmp_path / f"chunks of {settings.chunk_s} s"
@@ -178,6 +200,50 @@ def test_after_a_gap_keyframes_stand_on_borders_alone(make, tools, chunked, chun
 def test_each_chunk_of_a_whole_source_is_encoded_once(make, runs, name):
     source = make(name, *SOURCES.get(name, [*picture("25"), *SOUND, *LONG, "-g", "40", "-c:a", "aac"]))
     assert runs(source) == [1, 1, 1]
+
+
+FEW_KEYFRAMES = ["-f", "lavfi", "-i", "testsrc2=r=5:s=64x64:d=72", *LONG, "-x264-params", "scenecut=0:keyint=%d"]
+
+
+def with_keyframes(make: Make, name: str, pictures: int) -> Path:
+    """Give a source of 72 s and 360 pictures with a keyframe at every so many of them."""
+    return make(name, *FEW_KEYFRAMES[:-1], FEW_KEYFRAMES[-1] % pictures)
+
+
+@pytest.mark.parametrize("gop", [360, 120], ids=["one keyframe", "one in 24 s"])
+@pytest.mark.parametrize("name", ["few.mkv", "few.mp4", "few.ts", "few.flv"])
+def test_few_keyframes_do_not_make_chunks_decode_one_another(make, packets_read, name, gop):
+    source = with_keyframes(make, name, gop)
+    assert 360 <= packets_read(source, SETTINGS.model_copy(update={"chunk_s": 4})) < 1.25 * 360
+
+
+def test_a_source_of_few_keyframes_is_cut_behind_them_without_a_seam(make, tools, limits, chunked, packets):
+    source = with_keyframes(make, "few.mp4", 120)
+    cut = SETTINGS.model_copy(update={"chunk_s": 4})
+    facts = inspect(source, tools, limits)
+    assert [chunk.start_s for chunk in chunks_for(facts, cut)] == [0, 25, 49]
+    expected, result = chunked(source, WHOLE), chunked(source, cut)
+    assert (result.frames, result.degraded) == (360, ())
+    for rung, path in result.rungs.items():
+        assert packets(path) == packets(expected.rungs[rung])
+    assert packets(result.proxy) == packets(expected.proxy)
+
+
+@pytest.mark.parametrize("name", ["usual.mkv", "usual.mp4", "usual.ts"])
+def test_usual_keyframes_change_no_chunk(make, tools, limits, name):
+    facts = inspect(with_keyframes(make, name, 50), tools, limits)
+    assert facts.long_gops == ()
+    assert len(chunks_for(facts, SETTINGS.model_copy(update={"chunk_s": 4}))) == 18
+
+
+def test_damage_where_keyframes_are_looked_for_changes_no_verdict(make, tools, limits):
+    source = with_keyframes(make, "few.mkv", 120)
+    content = bytearray(source.read_bytes())
+    third = len(content) // 3
+    content[third : third + 200] = bytes(200)
+    broken = source.with_name("broken.mkv")
+    broken.write_bytes(content)
+    assert inspect(broken, tools, limits).is_cuttable
 
 
 def test_two_recordings_in_one_stream_lose_no_picture(make, chunked):
