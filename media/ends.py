@@ -6,6 +6,7 @@ from decimal import Decimal
 from fractions import Fraction
 from functools import partial
 from itertools import pairwise
+from math import prod
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -63,7 +64,7 @@ def with_head(
     if clock.first_s is not None and any(abs(first - wild) < _SAME_S for wild in clock.wild_times_s):
         first = clock.first_s - 1 / facts.frame_rate  # where the damaged one was meant to be
     start = seconds(first)
-    width, height = _size(header, facts, frames[0], limits)
+    width, height = _size(header, facts, frames, limits)
     seen = facts.model_copy(
         update={
             "degraded": (*facts.degraded, *_remarks(facts, header, clock, first, limits)),
@@ -81,11 +82,14 @@ def with_head(
     return seen, max(times, default=None)
 
 
-def _size(header: probe.Header, facts: MediaFacts, frame: dict[str, str], limits: LimitSettings) -> tuple[int, int]:
-    """Give the picture's size: a recording that begins long before its first keyframe says it only there."""
-    if header.video is None or (facts.width and facts.height):
+def _size(
+    header: probe.Header, facts: MediaFacts, frames: list[dict[str, str]], limits: LimitSettings
+) -> tuple[int, int]:
+    """Give the size of the largest picture: a header may say none, and what is sent live begins small."""
+    if header.video is None:
         return facts.width, facts.height
-    return probe.shown_size(probe.sized(header.video, frame), limits.max_width)
+    stream = header.video
+    return max((probe.shown_size(probe.sized(stream, frame), limits.max_width) for frame in frames), key=prod)
 
 
 def _is_found_by_times(header: probe.Header, clock: Clock, start_s: Decimal) -> bool:
