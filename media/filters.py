@@ -8,6 +8,7 @@ from typing import Final
 from core.values import MediaFacts
 from media.colours import believed, believed_of_hdr
 from media.measuring import LEAP_S, RESTART_S
+from media.probe import MAX_PIXEL_ASPECT
 
 #: Seconds by which a picture may come out of the decoder late without being missed.
 _JITTER_S: Final = Fraction(1, 4)
@@ -55,8 +56,10 @@ def video_graph(
         width, height = sizes[index]
         steps = [*head] if place == 0 else []
         # Square pixels: shapes are right in players that ignore the ratio. TV range: what players expect.
-        steps += [f"scale={width}:{height}:out_range=tv", "setsar=1"]
+        steps += [f"scale={width}:{height}:out_range=tv" if place else _fit(width, height), "setsar=1"]
         steps += [_TONE_MAP] if place == 0 and facts.is_hdr and can_tone_map else []
+        # Of a picture that fills it this filter passes on the very same memory.
+        steps += [f"pad={width}:{height}:-1:-1:eval=frame"] if place == 0 else []
         steps += ["format=yuv420p"]
         if place + 1 < len(sizes):
             steps += ["split=2"]
@@ -65,6 +68,21 @@ def video_graph(
         else:
             chains.append(f"[{source}]{','.join(steps)}[v{index}]")
     return ";".join(chains)
+
+
+def _fit(width: int, height: int) -> str:
+    """Scale pictures into a frame whose shape most have; others, such as a telephone turned on the way, are to get bars.
+
+    Each picture is asked: television changes the shape of its pixels and leaves their number. ffmpeg 5 tells
+    it here; 8 calls all pixels as it calls the first.
+    """
+    shape = f"if(between(sar,1/{MAX_PIXEL_ASPECT},{MAX_PIXEL_ASPECT}),dar,a)"
+    # Sides were rounded, each by less than three pixels: within that it is one and the same shape.
+    fills = f"lt(abs({shape}*{height}/{width}-1),3/{width}+3/{height})"
+    # Even, as 4:2:0 needs it.
+    across = f"min({width},max(2,2*round({height}*{shape}/2)))"
+    down = f"min({height},max(2,2*round({width}/{shape}/2)))"
+    return f"scale=w='if({fills},{width},{across})':h='if({fills},{height},{down})':eval=frame:out_range=tv"
 
 
 def audio_filter(facts: MediaFacts, *, late: bool, first_two: bool = False) -> str:

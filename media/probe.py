@@ -25,7 +25,7 @@ _HEADER_FIELDS: Final = (
 )
 _FRAME_FIELDS: Final = "best_effort_timestamp_time,width,height,sample_aspect_ratio,interlaced_frame,color_transfer"
 #: Pixels wider than this many times their height, or the other way round, are a broken header.
-_MAX_PIXEL_ASPECT: Final = 8
+MAX_PIXEL_ASPECT: Final = 8
 
 
 @dataclass(frozen=True)
@@ -235,4 +235,4 @@ def _ratio(text: str | None) -> Fraction | None:
 
 def _pixel_aspect(text: str | None) -> Fraction:
     aspect = _ratio(text) or Fraction(1)
-    return aspect if Fraction(1, _MAX_PIXEL_ASPECT) <= aspect <= _MAX_PIXEL_ASPECT else Fraction(1)
+    return aspect if Fraction(1, MAX_PIXEL_ASPECT) <= aspect <= MAX_PIXEL_ASPECT else Fraction(1)

@@ -8,7 +8,7 @@ import pytest
 
 from core.settings import MediaSettings
 from media.validation import inspect
-from tests.media.conftest import H264, make_all
+from tests.media.conftest import make_all
 
 SETTINGS = MediaSettings(ladder=(180, 64), preset="ultrafast", proxy_short_side=64, threads=2)
 VP8 = ("-c:v", "libvpx", "-deadline", "realtime", "-cpu-used", "8")
@@ -55,3 +55,60 @@ def test_a_recording_that_shrinks_keeps_the_size_it_began_with(make, joined, bec
     small, large = (make(f"{size}.webm", *film(size), *VP8) for size in ("64x36", "320x180"))
     facts, _ = become(joined("shrunk.webm", large, small))
     assert (facts.width, facts.height) == (320, 180)
+
+
+@pytest.fixture
+def last_picture(tools):
+    """The last picture of a file as brightness, (height, width)."""
+
+    def last_picture(path: Path) -> np.ndarray:
+        asked = ["-v", "error", "-show_entries", "stream=width,height", "-of", "csv=p=0"]
+        size = subprocess.run([tools.ffprobe, *asked, path], check=True, capture_output=True, timeout=60).stdout
+        width, height = (int(side) for side in size.split(b","))
+        decoded = ["-nostdin", "-v", "error", "-i", path, "-pix_fmt", "gray", "-f", "rawvideo", "-"]
+        pictures = subprocess.run([tools.ffmpeg, *decoded], check=True, capture_output=True, timeout=60).stdout
+        return np.frombuffer(pictures, np.uint8).reshape(-1, height, width)[-1]
+
+    return last_picture
+
+
+def lit(brightness: np.ndarray) -> list[tuple[int, int]]:
+    """Say which columns and which rows are white, as half-open intervals; those between are blurred by a pixel."""
+    spans = []
+    for axis in (0, 1):
+        bright = np.flatnonzero(brightness.max(axis=axis) > 128)
+        spans.append((int(bright[0]), int(bright[-1]) + 1))
+    return spans
+
+
+def test_a_telephone_that_is_turned_while_it_records_gets_bars_beside_the_picture(make, joined, become, last_picture):
+    lying, standing = (make(f"{size}.webm", *film(size), *VP8) for size in ("128x64", "64x128"))
+    _, made = become(joined("turned.webm", lying, standing))
+    assert made.frames == 2 * RATE
+    for path in (*made.rungs.values(), made.proxy):
+        assert lit(last_picture(path)) == [(48, 80), (0, 64)]
+
+
+def test_a_programme_that_changes_to_wide_pixels_gets_bars_above_and_below(
+    make, become, last_picture, tmp_path, is_old
+):
+    """Off the air the size stays and only the shape of the pixels changes, which builds no graph anew."""
+    if not is_old:
+        pytest.skip("this ffmpeg hides from filters that the shape of pixels changes")
+    coded = ("-c:v", "mpeg2video", "-aspect")
+    narrow = make("narrow.ts", *film("96x72", 3), *coded, "4:3")
+    wide = make("wide.ts", *film("96x72", 3), *coded, "16:9", "-output_ts_offset", "3")
+    programme = tmp_path / "programme.ts"
+    programme.write_bytes(narrow.read_bytes() + wide.read_bytes())
+    facts, made = become(programme, SETTINGS.model_copy(update={"ladder": (72,)}))
+    assert (facts.width, facts.height) == (96, 72)
+    for path, width, rows in ((made.rungs["72p"], 96, (9, 63)), (made.proxy, 84, (8, 56))):
+        assert np.allclose(lit(last_picture(path)), [(0, width), rows], atol=1)
+
+
+@pytest.mark.parametrize(("size", "pixels"), [("63x37", "1"), ("37x63", "16/11"), ("180x144", "8/11"), ("400x6", "20")])
+def test_a_picture_of_one_shape_fills_every_size_whatever_was_rounded(make, become, last_picture, size, pixels):
+    whole = f"format=yuv444p,crop={size.replace('x', ':')},setsar={pixels}"
+    _, made = become(make("odd.mkv", *film("400x180"), "-vf", whole, "-c:v", "ffv1"))
+    for path in (*made.rungs.values(), made.proxy):
+        assert last_picture(path).min() > 128
