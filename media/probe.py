@@ -21,7 +21,8 @@ _STREAM_FIELDS: Final = (
 )
 _HEADER_FIELDS: Final = (
     f"format=format_name,start_time,duration:stream={_STREAM_FIELDS}"
-    ":stream_disposition=attached_pic:stream_side_data=rotation:program=program_id:program_stream=index"
+    ":stream_disposition=attached_pic:stream_side_data=rotation,crop_left,crop_right,crop_top,crop_bottom"
+    ":program=program_id:program_stream=index"
 )
 _FRAME_FIELDS: Final = "best_effort_timestamp_time,width,height,sample_aspect_ratio,interlaced_frame,color_transfer"
 #: Pixels wider than this many times their height, or the other way round, are a broken header.
@@ -48,6 +49,8 @@ class Stream:
     is_hdr: bool = False
     colours: Colours | None = None
     rotation: int = 0
+    #: Columns and rows that its container hides (a clean aperture); an ffmpeg that tells them leaves them out.
+    hidden: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True)
@@ -174,11 +177,12 @@ def read_head_frames(path: Path, tools: Tools, limits: LimitSettings, length_s: 
 
 
 def shown_size(stream: Stream, longest: int) -> tuple[int, int]:
-    """Give the picture's size after rotation and with square pixels.
+    """Give the picture's size after cropping and rotation, and with square pixels.
 
     Pixels are never lost, unless a side of the stretched picture would be longer than `longest`, pixels.
     """
-    width, height, aspect = stream.width, stream.height, stream.pixel_aspect
+    (columns, rows), aspect = stream.hidden, stream.pixel_aspect
+    width, height = max(1, stream.width - columns), max(1, stream.height - rows)
     if aspect > 1:
         width = round(width * aspect)
     elif aspect < 1:
@@ -214,6 +218,10 @@ def _stream(said: dict[str, Any]) -> Stream:
         is_hdr=is_hdr_transfer(said.get("color_transfer")),
         colours=colours_of(said),
         rotation=next((round(float(d["rotation"]) / 90) * 90 % 360 for d in side if "rotation" in d), 0),
+        hidden=(
+            sum(int(d.get(side_of, 0)) for d in side for side_of in ("crop_left", "crop_right")),
+            sum(int(d.get(side_of, 0)) for d in side for side_of in ("crop_top", "crop_bottom")),
+        ),
     )
 
 

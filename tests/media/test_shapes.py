@@ -1,5 +1,6 @@
 """Pictures whose size, shape or place changes on the way, or is told outside of the header: shown whole, upright, in shape."""
 
+import struct
 import subprocess
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 
 from core.settings import MediaSettings
 from media.validation import inspect
-from tests.media.conftest import make_all
+from tests.media.conftest import H264, make_all
 
 SETTINGS = MediaSettings(ladder=(180, 64), preset="ultrafast", proxy_short_side=64, threads=2)
 VP8 = ("-c:v", "libvpx", "-deadline", "realtime", "-cpu-used", "8")
@@ -112,3 +113,42 @@ def test_a_picture_of_one_shape_fills_every_size_whatever_was_rounded(make, beco
     _, made = become(make("odd.mkv", *film("400x180"), "-vf", whole, "-c:v", "ffv1"))
     for path in (*made.rungs.values(), made.proxy):
         assert last_picture(path).min() > 128
+
+
+def with_clean_aperture(source: Path, width: int, height: int) -> Path:
+    """Give a copy of a MOV whose header says that only the middle of each picture is to be shown."""
+    content = bytearray(source.read_bytes())
+
+    def inner(kind: bytes, begin: int, end: int) -> tuple[int, int]:
+        while bytes(content[begin + 4 : begin + 8]) != kind:
+            begin += int.from_bytes(content[begin : begin + 4])
+            assert begin < end
+        return begin, begin + int.from_bytes(content[begin : begin + 4])
+
+    box, around = (-8, len(content)), []
+    for kind in (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd"):
+        box = inner(kind, box[0] + 8, box[1])
+        around.append(box[0])
+    # Behind a version and a count, the description of the pictures; the aperture goes to its end.
+    around.append(box[0] + 16)
+    end = around[-1] + int.from_bytes(content[around[-1] : around[-1] + 4])
+    # Width, height, and how far its middle lies beside that of the picture, each as a quotient.
+    aperture = struct.pack(">I4s8i", 40, b"clap", width, 1, height, 1, 0, 1, 0, 1)
+    for at in around:
+        content[at : at + 4] = struct.pack(">I", int.from_bytes(content[at : at + 4]) + len(aperture))
+    content[end:end] = aperture
+    target = source.with_name(f"cropped_{source.name}")
+    target.write_bytes(content)
+    return target
+
+
+@pytest.mark.parametrize("name", ["cropped.mov", "cropped.mkv"])
+def test_of_a_picture_that_its_header_crops_only_the_inside_is_shown(make, become, last_picture, is_old, name):
+    middle = ("-vf", "drawbox=x=0:w=32:c=black:t=fill,drawbox=x=96:w=32:c=black:t=fill")
+    wide = make("wide.mov", *film("128x64"), *middle, *H264)
+    cropped = make(name, "-i", str(with_clean_aperture(wide, 64, 64)), "-c", "copy") if name.endswith("mkv") else None
+    facts, made = become(cropped or with_clean_aperture(wide, 64, 64))
+    # ffmpeg 5 neither tells nor crops.
+    assert (facts.width, facts.height) == ((128, 64) if is_old else (64, 64))
+    columns, _ = lit(last_picture(made.rungs["64p"]))
+    assert columns == ((32, 96) if is_old else (0, 64))
