@@ -10,7 +10,7 @@ from math import prod
 from pathlib import Path
 from typing import Final, TypeVar
 
-from core.errors import EncoderRejected, InvalidMedia
+from core.errors import EncoderRejected, EncoderStalled, InvalidMedia
 from core.settings import LimitSettings
 from core.values import MediaFacts, seconds
 from media import probe
@@ -19,7 +19,7 @@ from media.gops import in_media_time
 from media.launcher import run_ffmpeg
 from media.limits import END_S, check_size, rate_of, undecodable
 from media.losses import remark_on, slack_s
-from media.measuring import UNINDEXED, Clock, clock_of, measured, with_leaps
+from media.measuring import APPENDED, UNINDEXED, Clock, clock_of, measured, with_leaps
 from media.sniff import sniff
 from media.tools import Tools
 from media.wholeness import is_whole
@@ -32,8 +32,6 @@ _TAIL_S: Final = 5
 #: Seconds before the first picture that are worth a word in any video: more than a recording off the air takes to its
 #: first keyframe.
 _LATE_S: Final = 2
-#: Containers that recorders write piece by piece, and that may begin anew within one file.
-_APPENDED: Final = frozenset({"matroska,webm"})
 #: Seconds within which two times are one, told to the microsecond by packet and picture.
 _SAME_S: Final = Fraction(1, 1000)
 T = TypeVar("T")
@@ -103,7 +101,8 @@ def _remarks(
     """Say what is not as good as it should be, now that the beginning was decoded."""
     begins_s = header.video.start_s if header.video is not None else None
     late_s = Fraction(0) if begins_s is None or clock.wild_times_s else first_s - begins_s
-    if late_s > min(_LATE_S, limits.error_budget * float(facts.duration_s)):
+    worth_a_word = min(Fraction(_LATE_S), Fraction(limits.error_budget) * Fraction(facts.duration_s))
+    if late_s > max(worth_a_word, slack_s(facts.frame_rate)):
         yield f"The first {float(late_s):.1f} seconds cannot be decoded: the video begins behind them."
     if header.clock_leaps:
         yield "The clock of the video leaps: what lies behind that goes on where it was."
@@ -199,9 +198,11 @@ def _later(one: Fraction | None, other: Fraction | None) -> Fraction | None:
 def _clock(header: probe.Header, path: Path, tools: Tools, limits: LimitSettings) -> Clock:
     """Say how the clock goes on; where an index says so, it is believed, and so it is where nobody can say."""
     steady = Clock(starts_again=False)
-    if header.container not in UNINDEXED | _APPENDED:
+    if header.container not in UNINDEXED | APPENDED:
         return steady
-    return _unless_refused(partial(clock_of, path, tools, limits, header.container)) or steady
+    clock = _unless_refused(partial(clock_of, path, tools, limits, header.container)) or steady
+    # What else an index says is believed.
+    return steady if header.container in APPENDED and not clock.starts_again else clock
 
 
 def _tail_decodes(facts: MediaFacts, last_s: Fraction, path: Path, tools: Tools, limits: LimitSettings) -> bool:
@@ -211,7 +212,10 @@ def _tail_decodes(facts: MediaFacts, last_s: Fraction, path: Path, tools: Tools,
         args = ["-v", "error", *guard_args(limits), "-ss", f"{begin:.6f}", "-i", file_arg(path)]
         # passthrough: -f null alone would repeat pictures to fill gaps, and count them.
         args += ["-map", "0:V:0", "-fps_mode", "passthrough", "-f", "null", "-"]
-        done = _unless_refused(partial(run_ffmpeg, tools, args))
+        try:
+            done = _unless_refused(partial(run_ffmpeg, tools, args))
+        except EncoderStalled:
+            return True  # from a keyframe far before the end decoding takes long, and nothing is told on the way
         if done is not None and done.progress is not None and done.progress.frame > 0:
             return True
         if not begin:

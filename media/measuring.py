@@ -20,6 +20,8 @@ LEAP_S: Final = 10
 SCANNED: Final = frozenset({"mpegts", "mpeg"})
 #: Those, and others whose index, if there is one, says nothing of a clock that starts again.
 UNINDEXED: Final = SCANNED | {"flv", "ogg", "asf"}
+#: Containers that recorders write piece by piece, and that may begin anew within one file.
+APPENDED: Final = frozenset({"matroska,webm"})
 #: Damaged times of a source that are mended, each for itself; what more there are, stay as they are.
 _MOST_WILD: Final = 16
 #: Seconds from a first picture to the next that are no pause: ffmpeg takes a clock below a damaged first time for one
@@ -138,6 +140,8 @@ def clock_of(path: Path, tools: Tools, limits: LimitSettings, container: str) ->
                 wild.append(packet.pts_s)
             # Stored order, which only ever ascends: pictures are stored before others that are shown earlier.
             stored = packet.dts_s if packet.dts_s is not None else packet.pts_s
+            if container in APPENDED:  # it keeps when pictures are shown, which of keyframes alone is the stored order
+                stored = packet.pts_s if packet.is_key else None
             if is_wild or stored is None:
                 continue
             if before is not None and stored < before - Fraction(RESTART_S):
