@@ -19,6 +19,8 @@ _TRANSFERS: Final = frozenset(
 #: Transfer functions of HDR: PQ and HLG.
 HDR_TRANSFERS: Final = frozenset({"smpte2084", "arib-std-b67"})
 _MATRICES: Final = frozenset({"bt709", "fcc", "bt470bg", "smpte170m", "smpte240m", "bt2020nc"})
+#: What every player takes: that of HD, in ffmpeg's names of primaries, transfer function and matrix alike.
+BT709: Final = "bt709"
 #: Names of pixel formats that hold brightness and colour apart; others have no matrix to be told.
 _YUV: Final = re.compile(r"yuv|nv\d|[py]\d|uyv|yvy|ayuv|vuy|xv|gray")
 
@@ -39,7 +41,11 @@ def colours_of(said: Mapping[str, Any]) -> Colours:
 
 def believed(colours: Colours) -> str:
     """Build the filter that gives every picture the tags of its stream, whatever it says itself."""
-    return _tagged(colours.primaries, colours.transfer, colours.matrix)
+    if colours.matrix is not None:
+        return _tagged(colours.primaries, colours.transfer, colours.matrix)
+    # Screens are recorded in red, green and blue, and tell nothing: players would guess when these are gone.
+    primaries, transfer = (BT709 if c == UNKNOWN_COLOURS else c for c in (colours.primaries, colours.transfer))
+    return _tagged(primaries, transfer, None)
 
 
 def believed_of_hdr(colours: Colours) -> str:

@@ -15,6 +15,7 @@ from core.settings import LimitSettings
 from core.values import MediaFacts, seconds
 from media import probe
 from media.allowed import file_arg, guard_args
+from media.colours import colours_of
 from media.gops import in_media_time
 from media.launcher import run_ffmpeg
 from media.limits import END_S, check_size, rate_of, undecodable
@@ -74,6 +75,7 @@ def with_head(
             "long_gops": in_media_time(clock.long_gops_s, Fraction(start)),
             # One is enough: pictures that are not flagged pass through untouched.
             "is_interlaced": facts.is_interlaced or any(int(f.get("interlaced_frame", 0)) for f in frames),
+            "colours": facts.colours or colours_of(frames[0]),
             "is_hdr": facts.is_hdr or any(probe.is_hdr_transfer(f.get("color_transfer")) for f in frames),
         }
     )

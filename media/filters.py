@@ -6,7 +6,7 @@ from fractions import Fraction
 from typing import Final
 
 from core.values import MediaFacts
-from media.colours import believed, believed_of_hdr
+from media.colours import BT709, believed, believed_of_hdr
 from media.measuring import LEAP_S, RESTART_S
 from media.probe import MAX_PIXEL_ASPECT
 
@@ -56,7 +56,12 @@ def video_graph(
         width, height = sizes[index]
         steps = [*head] if place == 0 else []
         # Square pixels: shapes are right in players that ignore the ratio. TV range: what players expect.
-        steps += [f"scale={width}:{height}:out_range=tv" if place else _fit(width, height), "setsar=1"]
+        scale = f"scale={width}:{height}" if place else _fit(width, height)
+        # A matrix that is not told is BT.601's to ffmpeg, whatever the size, and to players only in small pictures.
+        is_rgb = place == 0 and _is_rgb(facts)
+        scale += f":out_color_matrix={BT709}" if is_rgb else ""
+        steps += [f"{scale}:out_range=tv", "setsar=1"]
+        steps += [f"setparams=colorspace={BT709}"] if is_rgb else []
         steps += [_TONE_MAP] if place == 0 and facts.is_hdr and can_tone_map else []
         # Of a picture that fills it this filter passes on the very same memory.
         steps += [f"pad={width}:{height}:-1:-1:eval=frame"] if place == 0 else []
@@ -82,7 +87,12 @@ def _fit(width: int, height: int) -> str:
     # Even, as 4:2:0 needs it.
     across = f"min({width},max(2,2*round({height}*{shape}/2)))"
     down = f"min({height},max(2,2*round({width}/{shape}/2)))"
-    return f"scale=w='if({fills},{width},{across})':h='if({fills},{height},{down})':eval=frame:out_range=tv"
+    return f"scale=w='if({fills},{width},{across})':h='if({fills},{height},{down})':eval=frame"
+
+
+def _is_rgb(facts: MediaFacts) -> bool:
+    """Say whether pictures are in red, green and blue; those of HDR are given their matrix when they are mapped."""
+    return facts.colours is not None and facts.colours.matrix is None and not facts.is_hdr
 
 
 def audio_filter(facts: MediaFacts, *, late: bool, first_two: bool = False) -> str:

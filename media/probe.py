@@ -24,7 +24,10 @@ _HEADER_FIELDS: Final = (
     ":stream_disposition=attached_pic:stream_side_data=rotation,crop_left,crop_right,crop_top,crop_bottom"
     ":program=program_id:program_stream=index"
 )
-_FRAME_FIELDS: Final = "best_effort_timestamp_time,width,height,sample_aspect_ratio,interlaced_frame,color_transfer"
+_FRAME_FIELDS: Final = (
+    "best_effort_timestamp_time,width,height,sample_aspect_ratio,interlaced_frame,"
+    "pix_fmt,color_transfer,color_primaries,color_space"
+)
 #: Pixels wider than this many times their height, or the other way round, are a broken header.
 MAX_PIXEL_ASPECT: Final = 8
 
@@ -47,6 +50,7 @@ class Stream:
     frames: int | None = None
     is_interlaced: bool = False
     is_hdr: bool = False
+    #: None where it says nothing of its pictures at all.
     colours: Colours | None = None
     rotation: int = 0
     #: Columns and rows that its container hides (a clean aperture); an ffmpeg that tells them leaves them out.
@@ -163,7 +167,7 @@ def read_packets(
 
 
 def read_head_frames(path: Path, tools: Tools, limits: LimitSettings, length_s: float) -> list[dict[str, str]]:
-    """Decode the first seconds of the video: per frame its time, size, pixel shape, field and transfer."""
+    """Decode the first seconds of the video: per frame its time, size, pixel shape, field and colours."""
     done = run_ffprobe(
         tools,
         [
@@ -216,7 +220,7 @@ def _stream(said: dict[str, Any]) -> Stream:
         frames=int(said["nb_frames"]) if str(said.get("nb_frames", "")).isdigit() else None,
         is_interlaced=said.get("field_order") in {"tt", "bb", "tb", "bt"},
         is_hdr=is_hdr_transfer(said.get("color_transfer")),
-        colours=colours_of(said),
+        colours=colours_of(said) if "pix_fmt" in said else None,
         rotation=next((round(float(d["rotation"]) / 90) * 90 % 360 for d in side if "rotation" in d), 0),
         hidden=(
             sum(int(d.get(side_of, 0)) for d in side for side_of in ("crop_left", "crop_right")),

@@ -83,3 +83,28 @@ def test_hdr_with_tags_missing_is_transcoded(make, made_of, tags, tools):
     made = made_of(make("hdr.mp4", *FILM, *HDR_BITS, f"log-level=none:{tags}"))
     assert made.frames == FRAMES
     assert not tools.can_tone_map or tags_of(tools, made)["color_transfer"] == "bt709"
+
+
+@pytest.mark.parametrize("codec", ["libx264rgb", "ffv1"])
+def test_red_green_and_blue_come_out_as_players_take_them(make, made_of, tools, codec):
+    """Players take what is tagged BT.709 for that, and guess at what is not by its size."""
+    colour = (0x20, 0xC0, 0x40)
+    green = ("-f", "lavfi", "-i", f"color=0x20C040:s=64x64:r={FRAMES}:d=1,format=gbrp")
+    made = made_of(make(f"green_{codec}.mkv", *green, "-c:v", codec))
+    assert set(tags_of(tools, made).values()) == {"bt709"}
+    rung = next(iter(made.rungs.values()))
+    shown = ["-vf", "scale=in_color_matrix=bt709,format=rgb24", "-frames:v", "1", "-f", "rawvideo", "-"]
+    decoded = subprocess.run([tools.ffmpeg, "-v", "error", "-i", rung, *shown], check=True, capture_output=True)
+    assert [sum(decoded.stdout[plane::3]) / len(decoded.stdout[plane::3]) for plane in range(3)] == pytest.approx(
+        colour, abs=4
+    )
+
+
+def test_pictures_in_red_green_and_blue_keep_the_tags_that_they_have(make, made_of, tools):
+    tags = "setparams=color_primaries=smpte432:color_trc=iec61966-2-1"
+    made = made_of(make("wide_rgb.mkv", *FILM, "-vf", tags, "-c:v", "libx264rgb", "-preset", "ultrafast"))
+    assert tags_of(tools, made) == {
+        "color_space": "bt709",
+        "color_transfer": "iec61966-2-1",
+        "color_primaries": "smpte432",
+    }
