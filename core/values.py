@@ -111,7 +111,7 @@ class MediaFacts(Value):
     #: Times of pictures, on the same clock, that are damaged: far beyond those before and after them.
     wild_times_s: tuple[ClockSeconds, ...] = ()
     #: GOPs of more than twelve seconds, each from its keyframe to the next one that is known of, ascending.
-    long_gops: tuple[tuple[Seconds, Seconds], ...] = ()
+    long_gops: tuple[tuple[ClockSeconds, ClockSeconds], ...] = ()
     #: What was not as good as it should be, in plain words; the video is indexed all the same.
     degraded: tuple[str, ...] = ()
 

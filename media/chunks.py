@@ -42,8 +42,8 @@ from media.validation import blames_input
 
 #: Nothing holds the proxy to a ceiling; seen on busy pictures: about half of this.
 _PROXY_KBPS: Final = 2000
-#: Of a chunk's length, what may be decoded before the next one for nothing. Where keyframes are as far apart as that
-#: all the time it is half of it, a tenth; those of ten seconds, which are usual, leave chunks of a minute alone.
+#: Of a chunk's length, what may be decoded before the next one for nothing. Where every GOP is that long it is half as
+#: much on average, a tenth; GOPs of ten seconds, which are usual, leave chunks of a minute alone.
 _MOST_TWICE: Final = Decimal("0.2")
 #: The pieces must fit one behind the other without a change: no index at the end, fragments at keyframes that say
 #: their time themselves (frag_discont: on the clock of the whole video), pictures shown when they say so.

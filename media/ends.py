@@ -23,7 +23,7 @@ from media.losses import remark_on, slack_s
 from media.measuring import APPENDED, UNINDEXED, Clock, clock_of, measured, with_leaps
 from media.sniff import sniff
 from media.tools import Tools
-from media.wholeness import is_whole
+from media.wholeness import is_whole, may_begin_anew
 
 #: Seconds decoded at either end, tried in turn until there is a picture: without an index (MPEG-TS) seeking may land
 #: behind the last keyframe, from which on nothing can be decoded.
@@ -72,7 +72,7 @@ def with_head(
             "start_s": start,
             "is_cuttable": facts.is_cuttable and has_clock and _is_found_by_times(header, clock, start),
             "wild_times_s": tuple(seconds(time) for time in clock.wild_times_s),
-            "long_gops": in_media_time(clock.long_gops_s, Fraction(start)),
+            "long_gops": () if header.clock_leaps else in_media_time(clock.long_gops_s, Fraction(start)),
             # One is enough: pictures that are not flagged pass through untouched.
             "is_interlaced": facts.is_interlaced or any(int(f.get("interlaced_frame", 0)) for f in frames),
             "colours": facts.colours or colours_of(frames[0]),
@@ -124,7 +124,7 @@ def with_tail(
     start = header.start_s or Fraction(0)
     promised = header.duration_s or Fraction(0)
     tail = _tail(header, path, tools, limits, start + promised - _TAIL_S)
-    if tail.end_s is None and not header.is_measured:  # pictures may end long before the sound
+    if not tail.has_pictures and not header.is_measured:  # pictures may end long before the sound
         return with_tail(facts, decoded_s, measured(header, path, tools, limits), path, tools, limits)
     # Some containers count their duration from zero, some from the first packet: the kinder reading.
     reached = (start if tail.reached_s is None else tail.reached_s) - min(start, Fraction(0))
@@ -166,6 +166,8 @@ class _Tail:
     #: When the last picture begins, and when it ends.
     last_s: Fraction | None = None
     end_s: Fraction | None = None
+    #: Whether there is any picture; some containers do not tell when theirs are shown.
+    has_pictures: bool = False
 
 
 def _tail(header: probe.Header, path: Path, tools: Tools, limits: LimitSettings, from_s: Fraction) -> _Tail:
@@ -185,6 +187,7 @@ def _tail_of(packets: Iterable[probe.Packet], header: probe.Header) -> _Tail:
             tail.reached_s = _later(tail.reached_s, packet.end_s)
             # A damaged file may seem to have more streams of pictures, with times of their own.
             if header.video is not None and packet.stream == header.video.index:
+                tail.has_pictures = True
                 yield packet
 
     for packet, is_wild in with_leaps(pictures(), header.container):
@@ -197,14 +200,20 @@ def _later(one: Fraction | None, other: Fraction | None) -> Fraction | None:
     return max((t for t in (one, other) if t is not None), default=None)
 
 
+def is_read_through(header: probe.Header, path: Path) -> bool:
+    """Whether the packets of all pictures are read for the source's clock, and long GOPs are known by that."""
+    return header.container in UNINDEXED or (header.container in APPENDED and may_begin_anew(path, sniff(path)))
+
+
 def _clock(header: probe.Header, path: Path, tools: Tools, limits: LimitSettings) -> Clock:
     """Say how the clock goes on; where an index says so, it is believed, and so it is where nobody can say."""
     steady = Clock(starts_again=False)
-    if header.container not in UNINDEXED | APPENDED:
+    if not is_read_through(header, path):
         return steady
     clock = _unless_refused(partial(clock_of, path, tools, limits, header.container)) or steady
-    # What else an index says is believed.
-    return steady if header.container in APPENDED and not clock.starts_again else clock
+    if header.container in APPENDED and not clock.starts_again:  # what an index says of single times is believed
+        return Clock(starts_again=False, long_gops_s=clock.long_gops_s)
+    return clock
 
 
 def _tail_decodes(facts: MediaFacts, last_s: Fraction, path: Path, tools: Tools, limits: LimitSettings) -> bool:

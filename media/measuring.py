@@ -124,7 +124,7 @@ class Clock:
 
 
 def clock_of(path: Path, tools: Tools, limits: LimitSettings, container: str) -> Clock:
-    """Read the times of all pictures, undecoded.
+    """Read the times of all pictures, undecoded; of containers that may begin anew, those of keyframes alone count.
 
     Raises:
         InvalidMedia: too_many_frames, counted (permanent).
@@ -142,12 +142,14 @@ def clock_of(path: Path, tools: Tools, limits: LimitSettings, container: str) ->
             stored = packet.dts_s if packet.dts_s is not None else packet.pts_s
             if container in APPENDED:  # it keeps when pictures are shown, which of keyframes alone is the stored order
                 stored = packet.pts_s if packet.is_key else None
-            if is_wild or stored is None:
+            if is_wild:
+                continue
+            gops.see(packet)
+            if stored is None:
                 continue
             if before is not None and stored < before - Fraction(RESTART_S):
                 return Clock(starts_again=True)
             before = stored
-            gops.see(packet)
             if packet.pts_s is not None:
                 first = packet.pts_s if first is None else min(first, packet.pts_s)
     return Clock(starts_again=False, wild_times_s=tuple(wild), first_s=first, long_gops_s=gops.found())

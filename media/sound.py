@@ -39,7 +39,8 @@ def encode_audio(
     """
     if facts.audio_codec is None:
         return None
-    late = begins_late(facts)
+    # WMA's first packet gives nothing: sound would always be found late, and be encoded twice.
+    late = begins_late(facts) or facts.audio_codec.startswith("wma")
     made = _encode(source, facts, settings, limits, folder, tools, late=late)
     # What no packet told while the file was probed is given the time of the pictures; and damaged sound begins later.
     if made is not None and not late and fragments_of(made)[0].start_s > IN_STEP_S:

@@ -15,11 +15,11 @@ from media import probe
 from media.allowed import accepts_codec
 from media.complaints import is_inputs_fault
 from media.copying import CHOICES, copied
-from media.ends import with_head, with_tail
+from media.ends import is_read_through, with_head, with_tail
 from media.gops import long_gops
 from media.limits import check_length, undecodable, within_limits
 from media.losses import after_loss
-from media.measuring import SCANNED, UNINDEXED, measured
+from media.measuring import SCANNED, measured
 from media.sniff import sniff
 from media.tools import Tools
 
@@ -92,7 +92,7 @@ def _judge(path: Path, tools: Tools, limits: LimitSettings, header: probe.Header
 def _with_ends(facts: MediaFacts, header: probe.Header, path: Path, tools: Tools, limits: LimitSettings) -> MediaFacts:
     facts, decoded_s = with_head(facts, header, path, tools, limits)
     facts = with_tail(facts, decoded_s, header, path, tools, limits)
-    if header.container in UNINDEXED:  # all their packets were read
+    if is_read_through(header, path):
         return facts
     # A damaged index is no reason to refuse a video: its chunks then begin where they would have begun.
     with suppress(InvalidMedia, EncoderRejected, EncoderStalled), blames_input():
@@ -146,9 +146,9 @@ def _header(path: Path, tools: Tools, limits: LimitSettings, container: str | No
         complaints = header.complaints
     except EncoderRejected as error:
         header, complaints = None, str(error)
-    # Fonts that are too many are left out, and nobody misses them.
-    played = limits.max_streams if header is None else sum(s.kind != "attachment" for s in header.streams)
-    if "max_streams" in complaints and played >= limits.max_streams:
+    # Fonts that are too many are left out, and nobody misses them; they are the last streams.
+    has_fonts = header is not None and any(s.kind == "attachment" for s in header.streams)
+    if "max_streams" in complaints and not has_fonts:
         raise InvalidMedia("too_many_streams")
     if header is not None and header.container and header.streams:
         return header

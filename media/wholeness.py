@@ -47,6 +47,15 @@ def is_whole(path: Path, container: str | None) -> bool:
     return _judged(_WHOLE, path, container)
 
 
+def may_begin_anew(path: Path, container: str | None) -> bool:
+    """Whether another recording may lie behind the first one in a Matroska file: its length is not told, or shorter.
+
+    Args:
+        container: the demuxer's name, as media.sniff gives it.
+    """
+    return container == "matroska" and not _judged({"matroska": _is_one_recording}, path, container)
+
+
 def is_cut_off(path: Path, container: str | None) -> bool:
     """Whether all byte counts of an AVI, ASF or MXF say that its end is missing; False where it cannot be known.
 
@@ -120,12 +129,23 @@ def _told_end(at: int, length: int) -> int:
 
 
 def _is_whole_matroska(file: BinaryIO, size: int) -> bool:
+    end = _recording_end(file)
+    return end is not None and end <= size
+
+
+def _is_one_recording(file: BinaryIO, size: int) -> bool:
+    end = _recording_end(file)
+    return end is not None and end >= size
+
+
+def _recording_end(file: BinaryIO) -> int | None:
+    """Give where the first recording of a Matroska file ends; None where it does not say."""
     while True:
         identity, length = _element(file)
         if identity == _SEGMENT:
-            return length is not None and file.tell() + length <= size
+            return None if length is None else file.tell() + length
         if identity != _EBML or length is None:
-            return False
+            return None
         file.seek(length, 1)
 
 

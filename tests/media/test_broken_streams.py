@@ -10,7 +10,9 @@ import pytest
 
 from core.errors import InvalidMedia
 from core.settings import MediaSettings
-from media.timing import frame_times
+from media.ends import is_read_through
+from media.probe import read_header
+from media.timing import fragments_of, frame_times
 from media.validation import inspect
 from tests.media.conftest import H264, make_all
 
@@ -205,6 +207,12 @@ def test_what_lies_before_the_first_keyframe_is_no_damage_of_the_rest(make, tmp_
     assert made.degraded == ()
 
 
+@pytest.mark.parametrize(("name", "flags"), [("whole.mkv", ()), ("live.mkv", ("-live", "1"))])
+def test_a_finished_matroska_file_is_not_read_through_for_its_clock(make, short, tools, limits, name, flags):
+    path = make(name, "-i", str(short), "-c", "copy", *flags)
+    assert is_read_through(read_header(path, tools, limits), path) == bool(flags)
+
+
 @pytest.mark.parametrize("chunk_s", [60, 2])
 def test_a_recorder_that_began_anew_in_one_file_loses_no_picture(make, tmp_path, become, chunk_s):
     pictures = ("-f", "lavfi", "-i", "testsrc2=r=25:s=64x64:d=6", "-f", "lavfi", "-i", "sine=d=6")
@@ -213,6 +221,7 @@ def test_a_recorder_that_began_anew_in_one_file_loses_no_picture(make, tmp_path,
     _, made = become(written(tmp_path, twice), SETTINGS.model_copy(update={"chunk_s": chunk_s}))
     assert made.frames == 300
     assert made.duration_s == pytest.approx(12, abs=0.1)
+    assert float(sum(f.duration_s for f in fragments_of(made.audio))) == pytest.approx(12, abs=0.1)
 
 
 @pytest.mark.parametrize("late_s", ["20000", "200000000", "20000000000"])
