@@ -31,7 +31,9 @@ def make_long_film(target: Path) -> Path:
         "-i",
         f"sine=d={SECONDS}",
     ]
-    command += ["-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-c:a", "aac", str(target)]
+    command += ["-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-c:a", "aac"]
+    # A keyframe every ten seconds: chunks do not begin within a long GOP.
+    command += ["-g", str(10 * RATE), str(target)]
     subprocess.run(command, check=True, timeout=60, stdin=subprocess.DEVNULL)
     return target
 

@@ -15,6 +15,7 @@ from media import jail, launcher
 from media.allowed import file_arg
 from media.layers import LayerName, tripwire, without
 from media.tools import Tools, find_tools
+from tests.conftest import wait_for
 from tests.hostile.attacks import ATTACKS
 from tests.hostile.kit import CANARY, Kit, Watch, listening, make_kit
 from tests.hostile.verdicts import INDEXED, Ending, ending
@@ -164,5 +165,6 @@ def test_a_socket_that_is_only_tried_ends_the_process(range_):
         launcher.run(argv, stall_timeout_s=10)
     with without(LayerName.SECCOMP, LayerName.LANDLOCK):
         launcher.run(argv, stall_timeout_s=10)
+    wait_for(range_.calls, "the listener has noted the call", 10)
     assert range_.calls() == ["tcp"]
     range_.calls().clear()
