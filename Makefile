@@ -32,7 +32,7 @@ demo: $(READY) ## compose a film, turn it into scenes, search them
 
 # One for each processor, four at most, because each process of tests starts a stack of its own. In the order of the
 # files: those that wait come first, and at the end there is always something short left for each.
-test: $(READY) ## every test, the real stack included (no more than 10 minutes)
+test: $(READY) ## every test, the real stack included
 	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder -m "not long" $(ARGS)
 
 unit: $(READY) ## the tests that start nothing
