@@ -5,7 +5,7 @@ between fork and exec of a threaded process (preexec_fn) can deadlock. Without a
 the policy in a child and says as JSON which of them hold.
 
 Every media process begins here, so it imports only what each of them needs: `json`, `signal`, `socket`,
-`platform` and `typing` would take twice as long as all the rest.
+`platform` and `typing` would more than double what it takes.
 
 Numbers are from the Linux headers: prctl.h, landlock.h, seccomp.h, audit.h, filter.h, signal.h.
 """

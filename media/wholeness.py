@@ -13,8 +13,8 @@ _FLV_TAG, _FLV_SIZE = 11, 4
 #: A chunk of RIFF: four letters, the bytes that follow, and the kind of a list; the first two are not counted.
 _RIFF: Final = struct.Struct("<4sI4s")
 _RIFF_HEAD: Final = 8
-#: Segments of an AVI, a gigabyte each, and chunks in front of its pictures: more than any has.
-_MOST_SEGMENTS, _MOST_CHUNKS = 1024, 64
+#: RIFFs of an AVI, a gigabyte each, and chunks in front of its pictures: more than any has.
+_MOST_RIFFS, _MOST_CHUNKS = 1024, 64
 #: Sizes that a recorder writes first and mends at the end, if it comes to that.
 _UNTOLD: Final = frozenset({0, 0x40000000, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFE, 0xFFFFFFFF})
 #: The file properties object of ASF, and 40 bytes into it: bytes of the file, creation, packets, play (100 ns), send,
@@ -84,19 +84,19 @@ def _judged(judges: dict[str, _Judge], path: Path, container: str | None) -> boo
 
 
 def _is_whole_avi(file: BinaryIO, size: int) -> bool:
-    ends = [end for _, end in _segments(file, size)]
+    ends = [end for _, end in _riffs(file, size)]
     return bool(ends) and max(ends) <= size
 
 
 def _is_cut_avi(file: BinaryIO, size: int) -> bool:
-    """Look for a segment that ends behind the file, as its list of pictures does."""
-    return any(end > size and _pictures_end(file, start, size) > size for start, end in _segments(file, size))
+    """Look for a RIFF that ends behind the file, as its list of pictures does."""
+    return any(end > size and _pictures_end(file, start, size) > size for start, end in _riffs(file, size))
 
 
-def _segments(file: BinaryIO, size: int) -> Iterator[tuple[int, int]]:
-    """Give where each segment of an AVI begins and says it ends, 0 where it does not; OpenDML has more than one."""
+def _riffs(file: BinaryIO, size: int) -> Iterator[tuple[int, int]]:
+    """Give where each RIFF of an AVI begins and says it ends, 0 where it does not; OpenDML has more than one."""
     at = 0
-    for number in range(_MOST_SEGMENTS):
+    for number in range(_MOST_RIFFS):
         file.seek(at)
         head = file.read(_RIFF.size)
         if len(head) < _RIFF.size:
@@ -110,9 +110,9 @@ def _segments(file: BinaryIO, size: int) -> Iterator[tuple[int, int]]:
             return
 
 
-def _pictures_end(file: BinaryIO, segment: int, size: int) -> int:
-    """Give where the list of pictures in a segment says it ends, 0 where it does not."""
-    at = segment + _RIFF.size
+def _pictures_end(file: BinaryIO, riff: int, size: int) -> int:
+    """Give where the list of pictures in a RIFF says it ends, 0 where it does not."""
+    at = riff + _RIFF.size
     for _ in range(_MOST_CHUNKS):
         if at >= size:
             break

@@ -18,6 +18,7 @@ from media.joining import mux
 from media.ladder import rungs_for
 from media.sound import encode_audio
 from media.tools import Tools, find_tools
+from media.validation import inspect
 
 #: One second each of black, grey and white: cuts are exactly at 1 s and 2 s.
 THREE_SHOTS = "color=black:r=24:s=320x180:d=1[a];color=gray:r=24:s=320x180:d=1[b];color=white:r=24:s=320x180:d=1[c];"
@@ -25,6 +26,7 @@ THREE_SHOTS += "[a][b][c]concat=n=3"
 H264 = ["-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p"]
 
 Make = Callable[..., Path]
+Become = Callable[..., tuple[MediaFacts, "Made"]]
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,24 @@ def make_all(
         (out / playlist_name(AUDIO)).write_text(media_playlist(sound))
     (out / MASTER_NAME).write_text(master_playlist(variants, sound and (sound.average_bps, sound.peak_bps)))
     return Made(assembled, audio, film)
+
+
+def written(tmp_path: Path, content: bytes, name: str = "upload") -> Path:
+    """Write what a source holds."""
+    path = tmp_path / name
+    path.write_bytes(content)
+    return path
+
+
+@pytest.fixture
+def become(request: pytest.FixtureRequest, tmp_path: Path, tools: Tools, limits: LimitSettings) -> Become:
+    """Validate and transcode a source, by SETTINGS of its module; what was said of it, and what was made."""
+
+    def become(source: Path, settings: MediaSettings = request.module.SETTINGS) -> tuple[MediaFacts, Made]:
+        facts = inspect(source, tools, limits)
+        return facts, make_all(source, facts, settings, tmp_path, tools, limits)
+
+    return become
 
 
 @pytest.fixture(scope="session")

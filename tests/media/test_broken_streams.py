@@ -14,7 +14,7 @@ from media.ends import is_read_through
 from media.probe import read_header
 from media.timing import fragments_of, frame_times
 from media.validation import inspect
-from tests.media.conftest import H264, make_all
+from tests.media.conftest import H264, written
 
 SETTINGS = MediaSettings(ladder=(32,), preset="ultrafast", proxy_short_side=64, threads=2)
 FRAGMENTED = ("-movflags", "+frag_keyframe+empty_moov+default_base_moof")
@@ -32,26 +32,9 @@ def short(make) -> Path:
     return make("short.mp4", *pictures, *SOUND, *H264, "-g", "6")
 
 
-@pytest.fixture
-def become(tmp_path, tools, limits):
-    """Validate and transcode a source; what was said of it, and what was made."""
-
-    def become(source: Path, settings: MediaSettings = SETTINGS):
-        facts = inspect(source, tools, limits)
-        return facts, make_all(source, facts, settings, tmp_path, tools, limits)
-
-    return become
-
-
 def altered(source: Path, tmp_path: Path, content: bytes) -> Path:
     assert content != source.read_bytes()
     return written(tmp_path, content)
-
-
-def written(tmp_path: Path, content: bytes) -> Path:
-    path = tmp_path / "upload"
-    path.write_bytes(content)
-    return path
 
 
 def lost_pictures(made) -> int:

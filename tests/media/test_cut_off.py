@@ -52,10 +52,10 @@ def judge(tmp_path, tools, limits):
 def become(judge, tmp_path, tools, limits):
     """Validate and transcode a source: what was said of it, and how many pictures it became."""
 
-    def become(content: bytes):
+    def become(content: bytes, *, is_whole: bool = True):
         facts = judge(content)
         made = make_all(tmp_path / "upload", facts, SETTINGS, tmp_path, tools, limits)
-        assert not made.degraded
+        assert not (is_whole and made.degraded)  # where a file was cut, the last picture may be half there
         return facts, made.frames
 
     return become
@@ -108,9 +108,9 @@ def test_sizes_alone_reject_no_avi(source, become, name, size):
 
 
 @pytest.mark.parametrize("size", UNTOLD, ids=hex)
-def test_what_a_recorder_left_unfinished_is_indexed_as_far_as_it_goes(source, judge, size):
+def test_what_a_recorder_left_unfinished_is_indexed_as_far_as_it_goes(source, become, size):
     content = with_sizes(source("plain.avi"), size)
-    assert judge(content[: len(content) // 2]).duration_s > 0
+    assert 0.3 < become(content[: len(content) // 2], is_whole=False)[1] / (RATE * LENGTH_S) < 0.7
 
 
 @pytest.mark.parametrize("frames", [0, 2 * RATE * LENGTH_S, 0x7FFFFFFF])
@@ -121,10 +121,11 @@ def test_a_number_of_pictures_alone_rejects_no_avi(source, become, name, frames)
     assert become(bytes(content))[1] == pytest.approx(RATE * LENGTH_S, abs=1)
 
 
-def test_a_stream_of_avi_says_nothing_of_its_sizes(make, tools, judge, become):
+@pytest.mark.parametrize("share", [1, 0.5])
+def test_a_stream_of_avi_says_nothing_of_its_sizes(make, become, share):
     content = make("piped.avi", *SOURCES["plain.avi"], "-seekable", "0", "-f", "avi").read_bytes()
-    assert become(content)[1] == pytest.approx(RATE * LENGTH_S, abs=1)
-    assert judge(content[: len(content) // 2]).duration_s > 0
+    _, frames = become(content[: int(share * len(content))], is_whole=share == 1)
+    assert frames == pytest.approx(share * RATE * LENGTH_S, rel=0.2)
 
 
 @pytest.mark.parametrize("what", [("size",), ("size", "data"), ("play",)], ids="+".join)
@@ -137,10 +138,10 @@ def test_one_lie_rejects_no_wmv(source, become, what):
     assert become(bytes(content))[1] == pytest.approx(RATE * LENGTH_S, abs=1)
 
 
-def test_a_broadcast_in_asf_is_indexed_as_far_as_it_goes(source, judge):
+def test_a_broadcast_in_asf_is_indexed_as_far_as_it_goes(source, become):
     content = bytearray(source("plain.wmv"))
     content[content.index(bytes.fromhex("a1dcab8c")) + 88] |= 1
-    assert judge(bytes(content[: len(content) // 2])).duration_s > 0
+    assert 0.3 < become(bytes(content[: len(content) // 2]), is_whole=False)[1] / (RATE * LENGTH_S) < 0.7
 
 
 def test_sound_that_is_longer_than_the_pictures_is_no_loss(make, judge):

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from core.settings import MediaSettings
-from media.validation import inspect
-from tests.media.conftest import H264, make_all
+from tests.media.conftest import H264, written
 
 SETTINGS = MediaSettings(ladder=(32,), preset="ultrafast", proxy_short_side=64, threads=2)
 PICTURES = ("-f", "lavfi", "-i", "testsrc2=r=12:s=64x64:d=16")
@@ -30,15 +29,6 @@ def heard_at(tools):
     return heard_at
 
 
-@pytest.fixture
-def become(tmp_path, tools, limits):
-    def become(source: Path):
-        facts = inspect(source, tools, limits)
-        return make_all(source, facts, SETTINGS, tmp_path, tools, limits)
-
-    return become
-
-
 @pytest.mark.parametrize("late_s", [0, 0.5, 6, 9])
 @pytest.mark.parametrize("container", ["mkv", "ts", "flv", "mp4"])
 def test_sound_that_begins_behind_what_is_probed_keeps_its_distance(make, become, heard_at, tools, container, late_s):
@@ -48,7 +38,7 @@ def test_sound_that_begins_behind_what_is_probed_keeps_its_distance(make, become
     command += ["-show_entries", "packet=pts_time", "-of", "csv=p=0", str(source)]
     told = subprocess.run(command, capture_output=True, check=True, timeout=20, text=True).stdout
     first_s = min(float(row.strip(",")) for row in told.split())
-    made = become(source)
+    _, made = become(source)
     expected = pytest.approx(heard_at(source) - first_s, abs=0.02)
     assert heard_at(made.audio) == expected
     assert heard_at(made.film) == expected
@@ -62,9 +52,7 @@ def test_sound_whose_beginning_is_damaged_keeps_its_distance(make, become, heard
     for row in told.split()[:40]:
         size, at = (int(field) for field in row.strip(",").split(",")[:2])
         content[at : at + size] = b"\xff" * size
-    source = tmp_path / "upload"
-    source.write_bytes(content)
-    made = become(source)
+    _, made = become(written(tmp_path, content))
     assert heard_at(made.audio) == pytest.approx(5, abs=0.02)
     assert heard_at(made.film) == pytest.approx(5, abs=0.02)
 
@@ -75,12 +63,12 @@ SILENCE = ("-f", "lavfi", "-i", "anullsrc=r=44100")
 def test_the_sound_of_the_programme_with_the_pictures_is_heard(make, become, heard_at):
     programmes = ("-program", "title=Radio:st=0", "-program", "title=Television:st=1:st=2")
     streams = ("-map", "0", "-map", "1", "-map", "2", "-shortest", "-c:a", "aac")
-    made = become(make("radio_first.ts", *SILENCE, *PICTURES, *BEEP, *streams, *H264, *programmes))
+    _, made = become(make("radio_first.ts", *SILENCE, *PICTURES, *BEEP, *streams, *H264, *programmes))
     assert heard_at(made.audio) == pytest.approx(5, abs=0.05)
 
 
 def test_sound_that_is_accepted_is_heard_behind_one_that_is_not(make, become, heard_at):
     codecs = ("-c:a:0", "dfpwm", "-strict", "-2", "-c:a:1", "aac")
     streams = ("-map", "0", "-map", "1", "-map", "2", "-shortest")
-    made = become(make("strange_first.mkv", *PICTURES, *SILENCE, *BEEP, *streams, *H264, *codecs))
+    _, made = become(make("strange_first.mkv", *PICTURES, *SILENCE, *BEEP, *streams, *H264, *codecs))
     assert heard_at(made.audio) == pytest.approx(5, abs=0.02)

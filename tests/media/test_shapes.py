@@ -8,23 +8,11 @@ import numpy as np
 import pytest
 
 from core.settings import MediaSettings
-from media.validation import inspect
-from tests.media.conftest import H264, make_all
+from tests.media.conftest import H264
 
 SETTINGS = MediaSettings(ladder=(180, 64), preset="ultrafast", proxy_short_side=64, threads=2)
 VP8 = ("-c:v", "libvpx", "-deadline", "realtime", "-cpu-used", "8")
 RATE = 12
-
-
-@pytest.fixture
-def become(tmp_path, tools, limits):
-    """Validate and transcode a source; what was said of it, and what was made."""
-
-    def become(source: Path, settings: MediaSettings = SETTINGS):
-        facts = inspect(source, tools, limits)
-        return facts, make_all(source, facts, settings, tmp_path, tools, limits)
-
-    return become
 
 
 def film(size: str, length_s: int = 1, colour: str = "white") -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from core.settings import LimitSettings
 from media.measuring import measured
 from media.probe import read_header
 from media.validation import inspect
-from tests.media.conftest import H264
+from tests.media.conftest import H264, written
 
 
 def verdict(path: Path, tools, limits) -> str:
@@ -17,12 +17,6 @@ def verdict(path: Path, tools, limits) -> str:
         inspect(path, tools, limits)
     assert caught.value.sentence.endswith((".", "!"))
     return caught.value.reason
-
-
-def written(tmp_path: Path, content: bytes, name: str = "upload.mp4") -> Path:
-    path = tmp_path / name
-    path.write_bytes(content)
-    return path
 
 
 def test_a_film_is_described(film, tools, limits):
